@@ -1,0 +1,1 @@
+"""Search spaces: genes <-> `Architecture` <-> list of `OpSpec`."""

@@ -1,0 +1,124 @@
+"""Search spaces by name or file: `search_spaces/*.yaml` and the user's own."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from hybrid_nas.errors import InputError
+from hybrid_nas.resources import search_space_files
+from hybrid_nas.spaces.families import Frame, mbconv_space, resnet_space
+from hybrid_nas.spaces.opspec import ACTIVATIONS
+from hybrid_nas.spaces.space import Gene, SearchSpace, Slot, Value
+
+SCHEMA = "hybrid-nas/space/1"
+_Family = Callable[[dict[str, Any], Frame], tuple[tuple[Gene, ...], tuple[Slot, ...]]]
+_FAMILIES: dict[str, _Family] = {"mbconv": mbconv_space, "resnet": resnet_space}
+_REQUIRED = {
+    "mbconv": {"resolution", "width", "stem", "first_block", "stages", "head"},
+    "resnet": {"resolution", "width", "stem_depth", "depth", "expand", "stages"},
+}
+IMAGENET_SHAPE = (224, 224, 3)
+IMAGENET_CLASSES = 1000
+
+
+def space_names() -> tuple[str, ...]:
+    """Names of the spaces that come with the program."""
+    return tuple(sorted(search_space_files()))
+
+
+def read_space_file(name: str) -> dict[str, Any]:
+    """The checked description of a space, by name or by the path of a YAML file.
+
+    ``extends: NAME`` takes over another space's keys, of which the file then replaces some.
+    """
+    known = search_space_files()
+    path = known.get(name, Path(name))
+    if not path.is_file():
+        raise InputError(
+            f"no search space {name!r}: give one of {', '.join(sorted(known))}, or a YAML file"
+        )
+    try:
+        spec = yaml.safe_load(path.read_text())
+    except yaml.YAMLError as error:
+        raise InputError(f"{path} is not valid YAML: {' '.join(str(error).split())}") from error
+    if not isinstance(spec, dict) or spec.get("schema") != SCHEMA:
+        raise InputError(f"{path} must be a mapping with 'schema: {SCHEMA}'")
+    if "extends" in spec:
+        parent = spec.pop("extends")
+        if parent == spec.get("name"):
+            raise InputError(f"{path} extends itself")
+        spec = {**read_space_file(str(parent)), **spec}
+    _check(spec, path)
+    return spec
+
+
+def _check(spec: dict[str, Any], path: Path) -> None:
+    family = spec.get("family")
+    if family not in _FAMILIES:
+        raise InputError(f"{path}: family must be one of {', '.join(_FAMILIES)} (got {family!r})")
+    missing = (_REQUIRED[family] | {"name", "shares_weights"}) - spec.keys()
+    if missing:
+        raise InputError(f"{path}: missing {', '.join(sorted(missing))}")
+    for key in ("resolution", "width", "depth", "expand"):
+        if key in spec:
+            _check_choices(spec[key], f"{path}: {key}")
+    for number, stage in enumerate(spec["stages"], 1):
+        for key in ("depth", "kernel", "expand"):
+            if key in stage:
+                _check_choices(stage[key], f"{path}: {key} of stage {number}")
+        if stage.get("activation", "relu") not in ACTIVATIONS:
+            raise InputError(
+                f"{path}: activation of stage {number} must be one of {', '.join(ACTIVATIONS)} "
+                f"(got {stage['activation']!r})"
+            )
+
+
+def _check_choices(choices: object, where: str) -> None:
+    numbers = choices if isinstance(choices, list) else []
+    good = all(isinstance(c, (int, float)) and not isinstance(c, bool) and c >= 0 for c in numbers)
+    if not numbers or not good or len(set(numbers)) != len(numbers):
+        raise InputError(f"{where} must be a list of different numbers (got {choices!r})")
+
+
+def load_space(
+    name: str,
+    *,
+    input_shape: tuple[int, int, int] = IMAGENET_SHAPE,
+    classes: int = IMAGENET_CLASSES,
+    choices: Mapping[str, Sequence[Value]] | None = None,
+) -> SearchSpace:
+    """A search space laid out for images of `input_shape` and `classes` outputs.
+
+    Args:
+        name: a shipped space's name, or the path of a YAML file.
+        input_shape: (height, width, channels) of the data. ``resolution`` scales the longer side
+            and keeps the aspect ratio.
+        classes: number of outputs.
+        choices: replaces ``resolution`` or ``width`` choices, e.g. ``{"resolution": [49]}``.
+
+    Raises:
+        InputError: no such space, or its file is wrong.
+    """
+    spec = {**read_space_file(name), **{k: list(v) for k, v in (choices or {}).items()}}
+    for key in choices or {}:
+        if key not in ("resolution", "width"):
+            raise InputError(f"only resolution and width can be narrowed (got {key!r})")
+        _check_choices(spec[key], key)
+    genes, slots = _FAMILIES[spec["family"]](spec, Frame(input_shape, classes))
+    digest = hashlib.sha256(json.dumps([spec, input_shape, classes], sort_keys=True).encode())
+    return SearchSpace(
+        name=spec["name"],
+        family=spec["family"],
+        genes=genes,
+        slots=slots,
+        input_shape=input_shape,
+        classes=classes,
+        shares_weights=frozenset(spec["shares_weights"]),
+        fingerprint=digest.hexdigest(),
+    )
