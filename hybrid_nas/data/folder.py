@@ -1,0 +1,278 @@
+"""Image folders: ``DIR/train/<class>/*.png``, ``val`` and optionally ``test`` beside ``train``."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+from PIL import Image, ImageOps
+
+from hybrid_nas.data.folder_groups import group_names_by_csv, group_names_by_regex
+from hybrid_nas.data.resize import check_image_size
+from hybrid_nas.data.splitting import PoolName
+from hybrid_nas.data.stored import Pool, StoredDataset, number_groups
+from hybrid_nas.errors import InputError
+from hybrid_nas.typing import BoolArray, ByteArray, IntArray
+
+SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".webp")
+DEFAULT_LONG_SIDE = 96
+"""Images are taken no larger than this unless the user names a size: small boards see little."""
+
+_FORMATS = ("PNG", "JPEG", "BMP", "WEBP")
+_GREY_MODES = {"1", "L", "LA", "La", "I", "I;16", "I;16B", "I;16L"}
+_POOLS: tuple[PoolName, ...] = ("train", "val", "test")
+_OTHER_NAMES_FOR_VAL = ("valid", "validation", "dev")
+# Pillow reports a broken file in any of these ways, depending on the format
+_BROKEN = (OSError, SyntaxError, ValueError, EOFError, Image.DecompressionBombError)
+
+
+@dataclass(frozen=True)
+class _Listing:
+    """The image files of one pool, sorted by class and file name."""
+
+    paths: tuple[Path, ...]
+    labels: IntArray
+    ignored: int
+
+
+@dataclass(frozen=True)
+class _Headers:
+    """What the files of one pool are, without decoding them."""
+
+    sizes: frozenset[tuple[int, int]]
+    grey: bool
+    digest: str
+
+
+@dataclass
+class FilePixels:
+    """Images that are decoded when first asked for, and then kept as uint8.
+
+    Args:
+        paths: the files, in the pool's order.
+        size: (height, width) that every image is resized to.
+        channels: 1 for grey, 3 for red, green, blue.
+        content_digest: digest of the files' names, sizes and bytes.
+    """
+
+    paths: tuple[Path, ...]
+    size: tuple[int, int]
+    channels: int
+    content_digest: str
+    _images: ByteArray = field(init=False, repr=False)
+    _decoded: BoolArray = field(init=False, repr=False)
+
+    def __post_init__(self) -> None:
+        # pages of an empty array take no memory until an image is written to them
+        self._images = np.empty((len(self.paths), *self.size, self.channels), np.uint8)
+        self._decoded = np.zeros(len(self.paths), np.bool_)
+
+    def take(self, index: IntArray) -> ByteArray:
+        """The images at `index`, decoding those not seen before."""
+        for k in np.unique(index[~self._decoded[index]]).tolist():
+            self._images[k] = decode_image(self.paths[k], self.size, self.channels)
+            self._decoded[k] = True
+        return self._images[index]
+
+    def digest(self) -> str:
+        """The digest of the files and of how they are decoded."""
+        recipe = f"{self.content_digest} {self.size} {self.channels}"
+        return hashlib.sha256(recipe.encode()).hexdigest()
+
+
+class FolderDataset(StoredDataset):
+    """An image folder.
+
+    Files that end in .png, .jpg, .jpeg, .bmp or .webp are images; the pool's order is by class
+    name, then file name. Images stay grey when all are grey and are red-green-blue otherwise.
+
+    Args:
+        root: holds ``train/<class>/``, and ``val`` and ``test`` of the same form. Without ``val``,
+            validation images are held out of ``train``.
+        image_size: (height, width); by default the first image's, at most 96 on its long side.
+        group: regular expression searched in the file name; what it matches (its first bracket, if
+            it has one) names the source group. By default ``groups.csv`` in `root` with the columns
+            path, group says so; without it each image is its own group.
+        seed: of the splits.
+        flip: mirror training images at random.
+
+    Raises:
+        InputError: naming the path at fault.
+    """
+
+    def __init__(
+        self,
+        root: Path,
+        *,
+        image_size: tuple[int, int] | None = None,
+        group: str | None = None,
+        seed: int = 0,
+        flip: bool = True,
+    ) -> None:
+        _refuse_missing_train(root)
+        pools = [pool for pool in _POOLS if (root / pool).is_dir()]
+        classes = _class_names(root / "train")
+        listings = {pool: _list_images(root / pool, classes) for pool in pools}
+        headers = {pool: _read_headers(root, listing.paths) for pool, listing in listings.items()}
+        notes = [
+            f"{pool}: {listing.ignored} files that do not end in {', '.join(SUFFIXES)} are ignored"
+            for pool, listing in listings.items()
+            if listing.ignored
+        ]
+        sizes = frozenset[tuple[int, int]]().union(*(header.sizes for header in headers.values()))
+        size = image_size or _default_size(listings["train"].paths[0], sizes, notes)
+        size = check_image_size(size)
+        channels = 1 if all(header.grey for header in headers.values()) else 3
+        named = _group_names(root, {pool: x.paths for pool, x in listings.items()}, group, notes)
+        numbers, group_names = number_groups(
+            named, {pool: len(listing.paths) for pool, listing in listings.items()}
+        )
+        self.paths = {pool: listing.paths for pool, listing in listings.items()}
+        super().__init__(
+            source=root,
+            classes=classes,
+            image_shape=(*size, channels),
+            pools={
+                pool: Pool(
+                    FilePixels(listing.paths, size, channels, headers[pool].digest),
+                    listing.labels,
+                    numbers[pool],
+                )
+                for pool, listing in listings.items()
+            },
+            seed=seed,
+            flip=flip,
+            warnings=notes,
+            group_names=group_names,
+        )
+
+
+def decode_image(path: Path, size: tuple[int, int], channels: int) -> ByteArray:
+    """Decode one file to uint8 (height, width, channels), upright and resized.
+
+    Raises:
+        InputError: naming the file, if it cannot be decoded to its end.
+    """
+    try:
+        with Image.open(path, formats=_FORMATS) as opened:
+            image = ImageOps.exif_transpose(opened)
+            if image.mode.startswith("I"):  # 16-bit grey: keep the high byte
+                image = Image.fromarray((np.asarray(image).astype(np.int64) >> 8).astype(np.uint8))
+            image = image.convert("L" if channels == 1 else "RGB")
+            if (image.height, image.width) != size:
+                image = image.resize((size[1], size[0]), Image.Resampling.BILINEAR)
+            return np.asarray(image, np.uint8).reshape(*size, channels)
+    except _BROKEN as error:
+        raise _unreadable(path, error) from error
+
+
+def _unreadable(path: Path, error: BaseException) -> InputError:
+    what = " ".join(str(error).split()) or type(error).__name__
+    return InputError(f"{path} cannot be read as an image ({what}): replace or remove it")
+
+
+def _refuse_missing_train(root: Path) -> None:
+    if not (root / "train").is_dir():
+        raise InputError(
+            f"{root} has no train folder: an image folder is laid out as train/<class>/*.png with "
+            "val (and optionally test) beside train"
+        )
+    if not (root / "val").is_dir():
+        for other in _OTHER_NAMES_FOR_VAL:
+            if (root / other).is_dir():
+                raise InputError(f"{root / other} is not understood: rename it to {root / 'val'}")
+
+
+def _class_names(folder: Path) -> tuple[str, ...]:
+    names = sorted(
+        entry.name for entry in folder.iterdir() if entry.is_dir() and entry.name[0] != "."
+    )
+    if len(names) < 2:
+        got = f"only the class folder {names[0]}" if names else "no class folders"
+        raise InputError(f"{folder} has {got}: expected at least two, one per class, with images")
+    return tuple(names)
+
+
+def _list_images(folder: Path, classes: tuple[str, ...]) -> _Listing:
+    found = _class_names(folder)
+    if found != classes:
+        extra, lacking = sorted(set(found) - set(classes)), sorted(set(classes) - set(found))
+        what = [f"lacks {', '.join(lacking[:5])}"] if lacking else []
+        what += [f"also has {', '.join(extra[:5])}"] if extra else []
+        raise InputError(
+            f"{folder} has other classes than {folder.parent / 'train'}: it {' and '.join(what)}; "
+            "every pool needs the same class folders"
+        )
+    paths: list[Path] = []
+    labels: list[int] = []
+    ignored = 0
+    for label, name in enumerate(classes):
+        files = sorted(
+            entry for entry in (folder / name).iterdir() if entry.is_file() and entry.name[0] != "."
+        )
+        images = [file for file in files if file.suffix.lower() in SUFFIXES]
+        if not images:
+            raise InputError(
+                f"{folder / name} has no images: expected files that end in {', '.join(SUFFIXES)}"
+            )
+        ignored += len(files) - len(images)
+        paths += images
+        labels += [label] * len(images)
+    return _Listing(tuple(paths), np.array(labels, np.int64), ignored)
+
+
+def _read_headers(root: Path, paths: tuple[Path, ...]) -> _Headers:
+    """Read every file once: its digest, size and colour; files that are no images are refused."""
+    digest = hashlib.sha256()
+    sizes = set()
+    grey = True
+    for path in paths:
+        try:
+            content = path.read_bytes()
+            with Image.open(io.BytesIO(content), formats=_FORMATS) as image:
+                sizes.add(image.size)
+                grey = grey and image.mode in _GREY_MODES
+        except _BROKEN as error:
+            raise _unreadable(path, error) from error
+        name = path.relative_to(root).as_posix()
+        digest.update(f"{name}\0{len(content)}\0{hashlib.sha256(content).hexdigest()}\n".encode())
+    return _Headers(frozenset(sizes), grey, digest.hexdigest())
+
+
+def _default_size(
+    first: Path, sizes: frozenset[tuple[int, int]], notes: list[str]
+) -> tuple[int, int]:
+    """The first image's (height, width), capped; what that does to the images is noted."""
+    try:
+        with Image.open(first, formats=_FORMATS) as opened:
+            width, height = ImageOps.exif_transpose(opened).size
+    except _BROKEN as error:
+        raise _unreadable(first, error) from error
+    shrink = min(1.0, DEFAULT_LONG_SIDE / max(height, width))
+    size = (max(1, round(height * shrink)), max(1, round(width * shrink)))
+    if shrink < 1 or len(sizes) > 1:
+        capped = f", at most {DEFAULT_LONG_SIDE} on the long side" if shrink < 1 else ""
+        notes.append(
+            f"images are resized to {size[0]}x{size[1]} (height x width), the size of the first "
+            f"one{capped}; --image-size HxW chooses another"
+        )
+    return size
+
+
+def _group_names(
+    root: Path,
+    paths: dict[PoolName, tuple[Path, ...]],
+    pattern: str | None,
+    notes: list[str],
+) -> dict[PoolName, list[str] | None]:
+    table = root / "groups.csv"
+    if pattern is not None:
+        if table.is_file():
+            notes.append(f"{table.name} is not read, because a group expression is given")
+        return {pool: group_names_by_regex(files, pattern) for pool, files in paths.items()}
+    if table.is_file():
+        return dict(group_names_by_csv(table, paths, notes))
+    return dict.fromkeys(paths)

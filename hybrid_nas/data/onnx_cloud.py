@@ -1,0 +1,298 @@
+"""A cloud model in an ONNX file, run by onnxruntime on the CPU."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+import numpy.typing as npt
+import onnxruntime
+from onnxruntime.capi import onnxruntime_pybind11_state as runtime_state
+
+from hybrid_nas.data.cloud import CloudOutputs, check_classes, softmax
+from hybrid_nas.data.dataset import ImageSet
+from hybrid_nas.data.resize import resize_images
+from hybrid_nas.errors import InputError
+from hybrid_nas.files import sha256_of_file
+from hybrid_nas.typing import ByteArray, FloatArray
+
+OutputKind = Literal["auto", "logits", "probs"]
+
+_BATCH = 64
+_DTYPES: dict[str, type[np.generic]] = {
+    "tensor(float)": np.float32,
+    "tensor(float16)": np.float16,
+    "tensor(double)": np.float64,
+    "tensor(uint8)": np.uint8,
+}
+_LUMA = np.array([0.299, 0.587, 0.114], np.float32)  # ITU-R BT.601
+_RUNTIME_ERRORS = (
+    RuntimeError,
+    ValueError,  # names in the file that are not UTF-8
+    runtime_state.Fail,
+    runtime_state.InvalidArgument,
+    runtime_state.InvalidGraph,
+    runtime_state.InvalidProtobuf,
+    runtime_state.NoModel,
+    runtime_state.NoSuchFile,
+    runtime_state.NotImplemented,
+    runtime_state.RuntimeException,
+)
+
+
+@dataclass(frozen=True)
+class Normalisation:
+    """How bytes become a float input: ``(x / 255 - mean) / std``.
+
+    One value for all channels, or one per channel. The default maps 0 .. 255 to -1 .. 1; ImageNet
+    models usually want (0.485, 0.456, 0.406) and (0.229, 0.224, 0.225).
+    """
+
+    mean: tuple[float, ...] = (0.5,)
+    std: tuple[float, ...] = (0.5,)
+
+    def __post_init__(self) -> None:
+        values = (*self.mean, *self.std)
+        if not self.mean or not self.std or not all(np.isfinite(values)) or min(self.std) <= 0:
+            raise InputError(
+                f"normalisation by mean {self.mean} and std {self.std} is impossible: expected "
+                "finite numbers, and std above zero"
+            )
+
+    def check_channels(self, channels: int) -> None:
+        """Raise an InputError unless there is one value, or one per channel."""
+        for title, values in (("mean", self.mean), ("std", self.std)):
+            if len(values) not in (1, channels):
+                raise InputError(
+                    f"{title} has {len(values)} values: expected one, or one for each of the "
+                    f"model's {channels} input channels"
+                )
+
+
+@dataclass(frozen=True)
+class _Input:
+    """The model's image input; sides and batch are None where the model leaves them open."""
+
+    name: str
+    dtype: type[np.generic]
+    channels_first: bool
+    channels: int
+    height: int | None
+    width: int | None
+    batch: int | None
+
+
+class OnnxCloud:
+    """A classifier in an ONNX file.
+
+    The order of the input's axes (NCHW or NHWC), its size and its type are read from the model.
+    Images are resized to a fixed input size; a uint8 input gets bytes, a float input gets them by
+    `normalisation`. Grey images are repeated for a model of three channels, and coloured ones
+    reduced to luma for a model of one.
+
+    Args:
+        path: the file; weights beside it (``NAME.onnx.data``) are found by onnxruntime.
+        n_classes: what the output must tell apart.
+        channels: of the images, which settles the axes of models that leave them open.
+        normalisation: of a float input.
+        outputs: whether the model ends in logits or probabilities; ``auto`` calls them
+            probabilities if none is negative and all rows sum to one.
+        threads: of onnxruntime; 0 leaves it to it.
+
+    Raises:
+        InputError: if the file is no ONNX classifier of images with that many classes.
+    """
+
+    def __init__(
+        self,
+        path: Path,
+        *,
+        n_classes: int,
+        channels: int,
+        normalisation: Normalisation | None = None,
+        outputs: OutputKind = "auto",
+        threads: int = 0,
+    ) -> None:
+        self.name = path.name
+        self.n_classes = n_classes
+        self.normalisation = normalisation or Normalisation()
+        self.outputs: OutputKind = outputs
+        self._session = _open_session(path, threads)
+        try:
+            self._input = _read_input(path, self._session, channels)
+            self._output = _read_output(path, self._session, n_classes)
+        except UnicodeDecodeError as error:
+            raise InputError(f"{path} is damaged: it has names that are not UTF-8") from error
+        self.normalisation.check_channels(self._input.channels)
+        weights = path.with_name(path.name + ".data")
+        recipe = [
+            sha256_of_file(path),
+            sha256_of_file(weights) if weights.is_file() else "",
+            repr((self.normalisation, outputs)),
+        ]
+        self.fingerprint = hashlib.sha256("\n".join(recipe).encode()).hexdigest()
+
+    def predict(self, images: ImageSet) -> CloudOutputs:
+        """Predicted classes and probabilities.
+
+        Raises:
+            InputError: if the model cannot be run on the images.
+        """
+        size = self._input.batch or _BATCH
+        rows = [np.empty((0, self.n_classes))]
+        for start in range(0, len(images), size):
+            rows.append(self._run(images.images[start : start + size]))
+        scores = np.concatenate(rows)
+        if not np.isfinite(scores).all():
+            raise InputError(f"{self.name} gives values that are not finite: check mean and std")
+        if self.outputs == "probs" or (self.outputs == "auto" and _are_probabilities(scores)):
+            probs = scores
+        else:
+            probs = softmax(scores)
+        outputs = CloudOutputs(scores.argmax(axis=1), probs)
+        check_classes(outputs, self.n_classes, self.name)
+        return outputs
+
+    def _run(self, images: ByteArray) -> FloatArray:
+        """Scores (n, classes) of at most one batch."""
+        fed = self._feed(images)
+        lacking = (self._input.batch or len(fed)) - len(fed)
+        if lacking:  # a model of fixed batch size: fill up, and drop the answers
+            fed = np.concatenate([fed, np.repeat(fed[-1:], lacking, axis=0)])
+        try:
+            (raw,) = self._session.run([self._output], {self._input.name: fed})
+        except _RUNTIME_ERRORS as error:
+            raise InputError(
+                f"{self.name} cannot be run on images of {images.shape[1:]}: {_one_line(error)}"
+            ) from error
+        scores = np.asarray(raw, np.float64)
+        scores = scores.reshape(len(scores), -1)[: len(images)]
+        if len(scores) != len(images) or scores.shape[1] != self.n_classes:
+            raise InputError(
+                f"{self.name} answers {len(images)} images with shape {np.shape(raw)}: expected "
+                f"{self.n_classes} classes, those of the data set, for each"
+            )
+        return scores
+
+    def _feed(self, images: ByteArray) -> npt.NDArray[Any]:
+        """The input tensor of some images."""
+        wanted = self._input
+        size = (wanted.height or images.shape[1], wanted.width or images.shape[2])
+        pixels = match_channels(resize_images(images, size), wanted.channels, self.name)
+        if wanted.channels_first:
+            pixels = pixels.transpose(0, 3, 1, 2)
+        if wanted.dtype is np.uint8:
+            return np.ascontiguousarray(pixels)
+        shape = (1, -1, 1, 1) if wanted.channels_first else (1, 1, 1, -1)
+        mean = np.array(self.normalisation.mean, np.float32).reshape(shape)
+        std = np.array(self.normalisation.std, np.float32).reshape(shape)
+        return np.ascontiguousarray((pixels / np.float32(255) - mean) / std, dtype=wanted.dtype)
+
+
+def match_channels(images: ByteArray, channels: int, where: str) -> ByteArray:
+    """Repeat grey for three channels, reduce red-green-blue to luma for one, or refuse."""
+    have = images.shape[3]
+    if have == channels:
+        return images
+    if have == 1 and channels == 3:
+        return np.repeat(images, 3, axis=3)
+    if have == 3 and channels == 1:
+        return (images @ _LUMA + np.float32(0.5)).astype(np.uint8)[..., None]
+    raise InputError(f"{where} takes images of {channels} channels, the data set has {have}")
+
+
+def _are_probabilities(scores: FloatArray) -> bool:
+    return bool((scores >= 0).all() and np.allclose(scores.sum(axis=1), 1, atol=1e-3))
+
+
+def _one_line(error: BaseException) -> str:
+    return " ".join(str(error).split())
+
+
+def _open_session(path: Path, threads: int) -> onnxruntime.InferenceSession:
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = threads
+    options.log_severity_level = 3  # errors come as exceptions; no notes on the terminal
+    try:
+        return onnxruntime.InferenceSession(
+            str(path),
+            sess_options=options,
+            providers=["CPUExecutionProvider"],
+            enable_fallback=0,  # it prints on standard output, and there is nothing to fall back to
+        )
+    except _RUNTIME_ERRORS as error:
+        raise InputError(f"{path} cannot be read as an ONNX model: {_one_line(error)}") from error
+
+
+def _read_input(path: Path, session: onnxruntime.InferenceSession, channels: int) -> _Input:
+    inputs = session.get_inputs()
+    if len(inputs) != 1 or len(inputs[0].shape) != 4:
+        got = ", ".join(f"{node.name} {node.shape}" for node in inputs)
+        raise InputError(
+            f"{path} has the inputs {got}: expected one, of shape (n, channels, height, width) or "
+            "(n, height, width, channels)"
+        )
+    node = inputs[0]
+    if node.type not in _DTYPES:
+        raise InputError(
+            f"{path} has an input of {node.type}: expected float or uint8 (quantised models too "
+            "take float at their outermost input)"
+        )
+    # open axes are names or None
+    batch, first, second, third = (side if isinstance(side, int) else None for side in node.shape)
+    channels_first = _channels_first(path, (first, second, third), channels)
+    height, width = (second, third) if channels_first else (first, second)
+    stated = first if channels_first else third
+    return _Input(
+        name=node.name,
+        dtype=_DTYPES[node.type],
+        channels_first=channels_first,
+        channels=stated or channels,
+        height=height,
+        width=width,
+        batch=batch,
+    )
+
+
+def _channels_first(
+    path: Path, sides: tuple[int | None, int | None, int | None], channels: int
+) -> bool:
+    """Whether the input is NCHW; where both orders fit it is taken as that, the common one."""
+    for likely in ({channels}, {1, 3}):
+        if sides[0] in likely:
+            return True
+        if sides[2] in likely:
+            return False
+    if sides[0] is None:
+        return True
+    if sides[2] is None:
+        return False
+    raise InputError(
+        f"{path} takes inputs of {sides[0]}x{sides[1]}x{sides[2]}, of which neither the first nor "
+        f"the last can be the {channels} channels of the data set"
+    )
+
+
+def _read_output(path: Path, session: onnxruntime.InferenceSession, n_classes: int) -> str:
+    """The output with one score per class: the first whose last fixed sides multiply to that."""
+    open_ones: list[str] = []
+    stated: list[str] = []
+    for node in session.get_outputs():
+        if node.type not in ("tensor(float)", "tensor(float16)", "tensor(double)"):
+            continue
+        sides = node.shape[1:]
+        if all(isinstance(side, int) for side in sides):
+            if sides and int(np.prod(sides)) == n_classes:
+                return str(node.name)
+            stated.append("x".join(str(side) for side in sides) or "no")
+        else:
+            open_ones.append(str(node.name))
+    if open_ones:
+        return open_ones[0]
+    raise InputError(
+        f"{path} has outputs of {', '.join(stated) or 'no float'} values per image: expected "
+        f"{n_classes}, the classes of the data set"
+    )
