@@ -1,0 +1,51 @@
+"""Flags whose values have a unit: every command reads sizes, times and shares in the same way.
+
+In a command: ``sram: Annotated[int | None, size_option("--sram", help="SRAM limit")] = None``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+from typing import Any
+
+import typer
+
+from hybrid_nas.errors import InputError
+from hybrid_nas.units import parse_bytes, parse_coverage, parse_duration_s, parse_ms
+
+
+def size_option(*names: str, help: str, allow_zero: bool = False) -> Any:
+    """An option that takes a size such as ``320KB`` and yields bytes."""
+    return value_option(
+        *names, parse=partial(parse_bytes, allow_zero=allow_zero), metavar="SIZE", help=help
+    )
+
+
+def time_option(*names: str, help: str, allow_zero: bool = False) -> Any:
+    """An option that takes a time such as ``1400ms`` or ``1.4s`` and yields milliseconds."""
+    return value_option(
+        *names, parse=partial(parse_ms, allow_zero=allow_zero), metavar="TIME", help=help
+    )
+
+
+def duration_option(*names: str, help: str) -> Any:
+    """An option that takes a duration such as ``5m`` or ``1h30m`` and yields seconds."""
+    return value_option(*names, parse=parse_duration_s, metavar="DURATION", help=help)
+
+
+def coverage_option(*names: str, help: str) -> Any:
+    """An option that takes a share such as ``0.7`` or ``70%`` and yields a number in (0, 1]."""
+    return value_option(*names, parse=parse_coverage, metavar="SHARE", help=help)
+
+
+def value_option(*names: str, parse: Callable[[Any], object], metavar: str, help: str) -> Any:
+    """An option read by `parse`, whose `InputError` becomes a usage error that names the flag."""
+
+    def convert(value: Any) -> object:
+        try:
+            return parse(value)
+        except InputError as error:
+            raise typer.BadParameter(str(error)) from error
+
+    return typer.Option(*names, parser=convert, metavar=metavar, help=help)

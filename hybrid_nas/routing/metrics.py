@@ -1,0 +1,74 @@
+"""Figures of a hybrid whose decisions are made: accuracy, coverage, standard errors, latency."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from hybrid_nas.typing import BoolArray, FloatArray, IntArray
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """A mean and its standard error."""
+
+    value: float
+    stderr: float
+
+
+def hybrid_accuracy(
+    base_correct: BoolArray, cloud_correct: BoolArray, sent: BoolArray
+) -> float:
+    """mean(kept and base right) + mean(sent and cloud right)."""
+    return float(np.where(sent, cloud_correct, base_correct).mean())
+
+
+def kept_accuracy(
+    base_correct: BoolArray, sent: BoolArray, groups: IntArray | None = None
+) -> Estimate:
+    """Accuracy on the kept inputs alone, as an abstaining classifier is judged.
+
+    Where nothing is kept there is nothing to be wrong about: 1, with no error.
+    """
+    kept = ~sent
+    share = float(kept.mean())
+    if share == 0.0:
+        return Estimate(1.0, 0.0)
+    accuracy = float(base_correct[kept].mean())
+    # The numerator of a ratio, made free of its mean: its error is the ratio's, to first order.
+    deviation = kept * (base_correct - accuracy) / share
+    return Estimate(accuracy, clustered_stderr(deviation, groups))
+
+
+def clustered_mean(values: FloatArray, groups: IntArray | None = None) -> Estimate:
+    """The mean of values (n,) and its standard error, by group."""
+    return Estimate(float(values.mean()), clustered_stderr(values, groups))
+
+
+def clustered_stderr(values: FloatArray, groups: IntArray | None = None) -> float:
+    """Standard error of the mean of values (n,) when inputs of one group are not independent.
+
+    sqrt(G / (G - 1) * sum over groups of (sum of deviations in the group)^2) / n, for G groups;
+    with a group for each input (`groups` None) the usual standard error. NaN for a single group.
+    """
+    deviations = values - values.mean()
+    if groups is not None:
+        numbers = np.unique(groups, return_inverse=True)[1]
+        deviations = np.bincount(numbers, weights=deviations)
+    n_groups = len(deviations)
+    if n_groups < 2:
+        return float("nan")
+    return float(np.sqrt(n_groups / (n_groups - 1) * (deviations**2).sum()) / len(values))
+
+
+def mean_latency_ms(
+    base_ms: float, router_ms: float, query_rate: float, uplink_ms: float, cloud_ms: float
+) -> float:
+    """T_base + T_router + q * (T_uplink + T_cloud): every input runs on the device, a share q also
+    goes to the cloud.
+
+    >>> mean_latency_ms(200.0, 0.0, 0.4, 1500.0, 500.0)
+    1000.0
+    """
+    return base_ms + router_ms + query_rate * (uplink_ms + cloud_ms)

@@ -1,0 +1,150 @@
+"""What a router is fitted to, and how its outputs become a send score.
+
+Let b and g say whether base and cloud are right. A router has one output per *head*; each head is
+fitted by its own loss, and an *objective* is the heads that it needs and the score made of them:
+
+==================  ==============================  ==============================================
+objective           heads, and what they fit        send score
+==================  ==============================  ==============================================
+`signed-gain`       logistic on g(1-b) and b(1-g)   P(only cloud right) - P(only base right)
+`gain-regression`   least squares on g - b          E(g - b)
+`two-stage`         b log(1+e^s) + g log(1+e^-s)    s = log P(g=y) / P(b=y)
+`oracle-label`      logistic on g(1-b)              P(only cloud right), the paper's oracle label
+==================  ==============================  ==============================================
+
+P(g=y|x) - P(b=y|x) equals P(only cloud right|x) - P(only base right|x). The second form is fitted:
+what both get right cancels before the fit, not after it, where it would add its noise twice.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from scipy.special import expit
+
+from hybrid_nas.errors import InputError
+from hybrid_nas.typing import BoolArray, FloatArray, IntArray
+
+
+@dataclass(frozen=True, eq=False)
+class HeadTargets:
+    """The losses of some heads on n inputs, one column each.
+
+    A logistic head has the loss weight * log(1 + e^s) - positive * s; a least-squares head has
+    weight * (s - positive)^2 / 2.
+    """
+
+    heads: tuple[str, ...]
+    weight: FloatArray
+    positive: FloatArray
+    logistic: BoolArray
+
+    def take(self, rows: BoolArray | IntArray) -> HeadTargets:
+        """The targets of some inputs."""
+        return HeadTargets(self.heads, self.weight[rows], self.positive[rows], self.logistic)
+
+    def only(self, column: int) -> HeadTargets:
+        """The targets of one head."""
+        one = slice(column, column + 1)
+        return HeadTargets(
+            self.heads[one], self.weight[:, one], self.positive[:, one], self.logistic[one]
+        )
+
+    def loss(self, outputs: FloatArray) -> FloatArray:
+        """The loss of each input and head, (..., n, heads)."""
+        logistic = self.weight * np.logaddexp(0.0, outputs) - self.positive * outputs
+        squares = 0.5 * self.weight * (outputs - self.positive) ** 2
+        loss: FloatArray = np.where(self.logistic, logistic, squares)
+        return loss
+
+    def base_rate(self) -> FloatArray:
+        """The constant output of each head that fits best (bounded for events never seen)."""
+        total = np.maximum(self.weight.sum(axis=0), 1.0)
+        share = self.positive.sum(axis=0) / total
+        bounded = np.clip(share, 0.5 / total, 1.0 - 0.5 / total)
+        rate: FloatArray = np.where(self.logistic, np.log(bounded) - np.log1p(-bounded), share)
+        return rate
+
+
+def head_targets(
+    heads: Sequence[str], base_correct: BoolArray, cloud_correct: BoolArray
+) -> HeadTargets:
+    """The losses of `heads` where base and cloud are right as given, (n,) each."""
+    b, g = base_correct.astype(np.float64), cloud_correct.astype(np.float64)
+    ones = np.ones_like(b)
+    weight_and_positive = {
+        "only-cloud": (ones, g * (1.0 - b)),
+        "only-base": (ones, b * (1.0 - g)),
+        "ratio": (b + g, g),
+        "gain": (ones, g - b),
+    }
+    pairs = [weight_and_positive[head] for head in heads]
+    return HeadTargets(
+        heads=tuple(heads),
+        weight=np.stack([weight for weight, _ in pairs], axis=1),
+        positive=np.stack([positive for _, positive in pairs], axis=1),
+        logistic=np.array([head != "gain" for head in heads]),
+    )
+
+
+@dataclass(frozen=True)
+class Objective:
+    """A send score made of the outputs of some heads.
+
+    `break_even`: a score of 0 means that base and cloud are equally likely to be right, so inputs
+    below it are better kept even where the quota has room.
+    """
+
+    name: str
+    heads: tuple[str, ...]
+    break_even: bool
+    combine: Callable[[FloatArray], FloatArray]
+
+    def score(self, outputs: FloatArray, heads: Sequence[str]) -> FloatArray:
+        """The send score (n,) from outputs (n, len(heads)) that include this objective's heads."""
+        return self.combine(outputs[:, [list(heads).index(head) for head in self.heads]])
+
+
+def _signed_gain(outputs: FloatArray) -> FloatArray:
+    only_cloud: FloatArray = expit(outputs[:, 0])
+    only_base: FloatArray = expit(outputs[:, 1])
+    return only_cloud - only_base
+
+
+def _probability(outputs: FloatArray) -> FloatArray:
+    probabilities: FloatArray = expit(outputs[:, 0])
+    return probabilities
+
+
+def _itself(outputs: FloatArray) -> FloatArray:
+    return outputs[:, 0]
+
+
+OBJECTIVES = {
+    objective.name: objective
+    for objective in (
+        Objective("signed-gain", ("only-cloud", "only-base"), True, _signed_gain),
+        Objective("gain-regression", ("gain",), True, _itself),
+        Objective("two-stage", ("ratio",), True, _itself),
+        Objective("oracle-label", ("only-cloud",), False, _probability),
+    )
+}
+"""Every objective by its name, the preferred one first."""
+
+
+def objective(name: str) -> Objective:
+    """The objective of that name.
+
+    Raises:
+        InputError: listing the names there are.
+    """
+    if name not in OBJECTIVES:
+        raise InputError(f"{name!r} is no objective: expected one of {', '.join(OBJECTIVES)}")
+    return OBJECTIVES[name]
+
+
+def heads_of(names: Sequence[str]) -> tuple[str, ...]:
+    """The heads that some objectives need, each once."""
+    return tuple(dict.fromkeys(head for name in names for head in objective(name).heads))
