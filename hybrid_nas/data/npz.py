@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import zipfile
-import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,22 +15,13 @@ from hybrid_nas.data.resize import check_image_size, resize_images
 from hybrid_nas.data.splitting import PoolName
 from hybrid_nas.data.stored import ArrayPixels, Pool, StoredDataset, number_groups
 from hybrid_nas.errors import InputError
+from hybrid_nas.npz import load_arrays
 from hybrid_nas.typing import ByteArray, IntArray
 
 AnyArray = npt.NDArray[Any]
 
 LAYOUT = "x_train, y_train, x_val, y_val (and x_test, y_test), or images, labels"
 _CLIPPED_WORTH_SAYING = 0.001
-# what zip, zlib and the array header's parser raise on damaged or foreign files
-_UNREADABLE = (
-    OSError,
-    ValueError,
-    EOFError,
-    MemoryError,
-    RuntimeError,
-    zipfile.BadZipFile,
-    zlib.error,
-)
 _POOLS: tuple[PoolName, ...] = ("train", "val", "test")
 _POOLED_KEYS = {pool: {k: f"{k}_{pool}" for k in ("x", "y", "groups")} for pool in _POOLS}
 _SINGLE_KEYS = {"x": "images", "y": "labels", "groups": "groups"}
@@ -114,30 +103,6 @@ class NpzDataset(StoredDataset):
             warnings=(*notes, *image_notes),
             group_names=group_names,
         )
-
-
-def load_arrays(path: Path) -> dict[str, AnyArray]:
-    """All arrays of an ``.npz`` file.
-
-    Raises:
-        InputError: if the file is missing, truncated, no NPZ, or has pickled objects in it.
-    """
-    try:
-        archive = np.load(path, allow_pickle=False)
-        if isinstance(archive, np.lib.npyio.NpzFile):
-            with archive:
-                return {key: archive[key] for key in archive.files}
-        reason = "it holds one array and no names"
-    except FileNotFoundError as error:
-        raise InputError(f"{path} does not exist") from error
-    except _UNREADABLE as error:
-        reason = " ".join(str(error).split()) or type(error).__name__
-        if "allow_pickle" in reason:
-            reason = "it is damaged or has pickled objects in it"
-    raise InputError(
-        f"{path} cannot be read as .npz ({reason}): write it again with numpy.savez and plain "
-        "numeric or string arrays"
-    )
 
 
 def _sort_out(arrays: Mapping[str, AnyArray]) -> tuple[_Kinds, _Kinds, _Kinds, list[str]]:

@@ -13,10 +13,10 @@ import numpy.typing as npt
 
 from hybrid_nas.data.cloud import CloudOutputs, check_classes, softmax
 from hybrid_nas.data.dataset import SPLITS, Dataset, ImageSet, Split
-from hybrid_nas.data.npz import load_arrays
 from hybrid_nas.data.stored import StoredDataset
 from hybrid_nas.errors import InputError
 from hybrid_nas.files import sha256_of_file
+from hybrid_nas.npz import load_arrays
 from hybrid_nas.typing import FloatArray, IntArray
 
 AnyArray = npt.NDArray[Any]

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import zipfile
-import zlib
 from pathlib import Path
 
 import numpy as np
 
 from hybrid_nas.errors import InputError
-from hybrid_nas.routing.checks import AnyArray
+from hybrid_nas.npz import load_arrays
 from hybrid_nas.routing.outputs import ModelOutputs
 from hybrid_nas.typing import BoolArray, IntArray
 
@@ -27,7 +25,7 @@ def load_outputs(path: Path) -> ModelOutputs:
     Raises:
         InputError: one line that names the file and the key at fault.
     """
-    found = _read_arrays(path)
+    found = load_arrays(path, KEYS)
     if not {"logits", "probs", "pred"} & set(found):
         raise InputError(
             f"{path} has none of the keys logits, probs and pred (it has "
@@ -84,23 +82,3 @@ def _common_labels(base: ModelOutputs, cloud: ModelOutputs) -> IntArray:
             f"{base.source} and {cloud.source} have no labels: add `labels` to one of them"
         )
     return labels
-
-
-def _read_arrays(path: Path) -> dict[str, AnyArray]:
-    try:
-        archive = np.load(path, allow_pickle=False)
-        if isinstance(archive, np.lib.npyio.NpzFile):
-            with archive:
-                return {key: archive[key] for key in KEYS if key in archive.files}
-        reason = "it holds a single array"
-    except FileNotFoundError as error:
-        raise InputError(f"{path} does not exist: give the path of an .npz file") from error
-    except (
-        OSError, ValueError, EOFError, RuntimeError, zipfile.BadZipFile, zlib.error, MemoryError
-    ) as error:
-        reason = " ".join(str(error).split()) or type(error).__name__
-        if "allow_pickle" in reason:
-            reason = "it is damaged or has pickled objects in it"
-    raise InputError(
-        f"{path} is no readable .npz ({reason}): write it with numpy.savez and plain arrays"
-    )

@@ -108,7 +108,7 @@ def test_pickled_objects_are_refused_and_never_run(tmp_path: Path) -> None:
 def test_truncated_files_are_refused(tmp_path: Path, keep: int) -> None:
     path = saved(tmp_path, logits=LOGITS)
     path.write_bytes(path.read_bytes()[:keep])
-    with pytest.raises(InputError, match=r"no readable \.npz"):
+    with pytest.raises(InputError, match=r"cannot be read as \.npz"):
         load_outputs(path)
 
 
@@ -118,7 +118,7 @@ def test_other_files_are_refused(tmp_path: Path) -> None:
         load_outputs(tmp_path / "one.npy")
     with pytest.raises(InputError, match="does not exist"):
         load_outputs(tmp_path / "none.npz")
-    with pytest.raises(InputError, match=r"no readable \.npz"):
+    with pytest.raises(InputError, match=r"cannot be read as \.npz"):
         load_outputs(tmp_path)
 
 
