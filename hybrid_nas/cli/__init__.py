@@ -25,7 +25,15 @@ from hybrid_nas.errors import HybridNasError
 from hybrid_nas.threads import wait_passively
 
 PROGRAM = "hybrid-nas"
-COMMANDS: tuple[str, ...] = ("search", "report", "route", "supernet")
+COMMANDS: tuple[str, ...] = (
+    "search",
+    "report",
+    "route",
+    "estimate",
+    "boards",
+    "spaces",
+    "supernet",
+)
 
 _INTERRUPTED = 130  # 128 + SIGINT, as shells report it
 _OUTPUT_CLOSED = 141  # 128 + SIGPIPE

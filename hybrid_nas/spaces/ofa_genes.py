@@ -35,7 +35,7 @@ def genes_from_ofa(
         >>> space = load_space("ofa-mbv3-w1.0")
         >>> genes = genes_from_ofa({"ks": [3] * 20, "e": [4] * 20, "d": [2] * 5, "r": [224]}, space)
         >>> space.architecture(genes).params
-        4037832
+        3765400
     """
     r = resolution if resolution is not None else _single(values.get("r", values.get("image_size")))
     if r is None:

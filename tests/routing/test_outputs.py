@@ -114,7 +114,7 @@ def test_truncated_files_are_refused(tmp_path: Path, keep: int) -> None:
 
 def test_other_files_are_refused(tmp_path: Path) -> None:
     np.save(tmp_path / "one.npy", LOGITS)
-    with pytest.raises(InputError, match="single array"):
+    with pytest.raises(InputError, match="holds one array"):
         load_outputs(tmp_path / "one.npy")
     with pytest.raises(InputError, match="does not exist"):
         load_outputs(tmp_path / "none.npz")

@@ -1,0 +1,265 @@
+"""``hybrid-nas search``: the main job."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from hybrid_nas.cli.multivalue import parse_coverages
+from hybrid_nas.cli.options import duration_option, size_option, time_option
+from hybrid_nas.cli.output import console, emit_json
+from hybrid_nas.errors import InputError
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from hybrid_nas.search.settings import SearchSettings
+
+RUNS = Path("runs")
+_DEFAULT_COVERAGES = (0.9, 0.7, 0.5)
+_MAY_DIFFER_ON_RESUME = ("trials", "time_budget_s", "jobs", "threads")
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command to the application."""
+
+    @app.command("search")
+    def search(
+        sram: Annotated[int | None, size_option("--sram", help="SRAM limit; the board's.")] = None,
+        flash: Annotated[
+            int | None, size_option("--flash", help="Flash limit; the board's.")
+        ] = None,
+        latency: Annotated[
+            float | None, time_option("--latency", help="Limit on the device's own latency.")
+        ] = None,
+        coverage: Annotated[
+            list[str] | None,
+            typer.Option(
+                "--coverage",
+                metavar="SHARE...",
+                help="Shares kept on the device: the first is optimised, all are reported. "
+                "Default 0.7, with 0.9 and 0.5 reported.",
+            ),
+        ] = None,
+        objective: Annotated[
+            list[str] | None,
+            typer.Option(
+                "--objective",
+                help="accuracy, mean-latency, auc, base-accuracy, edge-latency, sram or flash; "
+                "repeat for several. Default: accuracy and mean-latency.",
+            ),
+        ] = None,
+        board: Annotated[
+            str | None, typer.Option("--board", help="Board id; stm32f746. See 'boards'.")
+        ] = None,
+        runtime: Annotated[
+            str | None, typer.Option("--runtime", help="Inference runtime; tinyengine.")
+        ] = None,
+        table: Annotated[
+            Path | None, typer.Option("--table", help="Latency table; the shipped one.")
+        ] = None,
+        data: Annotated[
+            str | None,
+            typer.Option("--data", help="Image folder, .npz or CIFAR folder; digits."),
+        ] = None,
+        image_size: Annotated[
+            str | None, typer.Option("--image-size", help="Resize images to HxW when reading.")
+        ] = None,
+        group: Annotated[
+            str | None,
+            typer.Option("--group", help="Pattern for the source group in image file names."),
+        ] = None,
+        supernet: Annotated[
+            str | None, typer.Option("--supernet", help="Supernet file or published id.")
+        ] = None,
+        space: Annotated[
+            str | None, typer.Option("--space", help="Search space of an OFA checkpoint.")
+        ] = None,
+        cloud: Annotated[
+            str | None,
+            typer.Option("--cloud", help="Cloud model: .onnx, .pt, or .npz of predictions."),
+        ] = None,
+        no_cloud: Annotated[
+            bool, typer.Option("--no-cloud", help="Search abstaining classifiers.")
+        ] = False,
+        router: Annotated[
+            list[str] | None,
+            typer.Option("--router", help="Router design to choose from; repeat for several."),
+        ] = None,
+        router_objective: Annotated[
+            str | None,
+            typer.Option(
+                "--router-objective",
+                help="auto, signed-gain, gain-regression, two-stage or oracle-label (the paper's).",
+            ),
+        ] = None,
+        trials: Annotated[
+            int | None, typer.Option("--trials", min=1, help="Candidates to score; 150.")
+        ] = None,
+        time_budget: Annotated[
+            float | None, duration_option("--time-budget", help="Stop after this long, e.g. 5m.")
+        ] = None,
+        sampler: Annotated[
+            str | None, typer.Option("--sampler", help="tpe (default), nsga2, gp or random.")
+        ] = None,
+        seed: Annotated[int | None, typer.Option("--seed", min=0, help="Seed; 0.")] = None,
+        jobs: Annotated[
+            int | None, typer.Option("--jobs", min=1, help="Worker processes; 1.")
+        ] = None,
+        threads: Annotated[
+            int | None, typer.Option("--threads", min=1, help="Threads per worker; all cores.")
+        ] = None,
+        uplink_ms: Annotated[
+            float | None,
+            time_option("--uplink-ms", help="Latency of the uplink; 1900 ms.", allow_zero=True),
+        ] = None,
+        cloud_ms: Annotated[
+            float | None,
+            time_option("--cloud-ms", help="Latency of the cloud; 100 ms.", allow_zero=True),
+        ] = None,
+        uplink_image: Annotated[
+            str | None,
+            typer.Option(
+                "--uplink-image",
+                help="Held in SRAM until the router decides: input (default), none, WxHxC, "
+                "jpeg:BYTES.",
+            ),
+        ] = None,
+        reserve_sram: Annotated[
+            int | None,
+            size_option(
+                "--reserve-sram", help="Kept for radio and application; 0.", allow_zero=True
+            ),
+        ] = None,
+        reserve_flash: Annotated[
+            int | None,
+            size_option(
+                "--reserve-flash", help="Kept for radio and application; 0.", allow_zero=True
+            ),
+        ] = None,
+        run: Annotated[
+            Path | None, typer.Option("--run", help="Run directory; runs/search-N.")
+        ] = None,
+        resume: Annotated[
+            bool, typer.Option("--resume", help="Go on with the run in --run (or the last one).")
+        ] = False,
+        storage: Annotated[
+            str | None, typer.Option("--storage", help="Optuna RDB URL; a file in the run.")
+        ] = None,
+        json: Annotated[bool, typer.Option("--json", help="Print one JSON document.")] = False,
+    ) -> None:
+        """Search base-router pairs that fit a board, and write the Pareto front with a report."""
+        if cloud is not None and no_cloud:
+            raise InputError("--cloud and --no-cloud exclude each other: give one of them")
+        given: dict[str, Any] = {
+            "sram_bytes": sram,
+            "flash_bytes": flash,
+            "latency_ms": latency,
+            "objectives": tuple(objective) if objective else None,
+            "board": board,
+            "runtime": runtime,
+            "table": None if table is None else str(table),
+            "data": data,
+            "image_size": image_size,
+            "group": group,
+            "supernet": supernet,
+            "space": space,
+            "cloud": "none" if no_cloud else cloud,
+            "routers": tuple(router) if router else None,
+            "router_objective": router_objective,
+            "trials": trials,
+            "time_budget_s": time_budget,
+            "sampler": sampler,
+            "seed": seed,
+            "jobs": jobs,
+            "threads": threads,
+            "uplink_ms": uplink_ms,
+            "cloud_ms": cloud_ms,
+            "uplink_image": uplink_image,
+            "reserve_sram_bytes": reserve_sram,
+            "reserve_flash_bytes": reserve_flash,
+        }
+        given = {name: value for name, value in given.items() if value is not None}
+        if coverage:
+            given |= _coverages(coverage)
+        _search(given, run, resume, storage, json)
+
+
+def _coverages(texts: list[str]) -> dict[str, Any]:
+    wanted = parse_coverages(texts, _DEFAULT_COVERAGES)
+    reported = wanted if len(wanted) > 1 else {*wanted, *_DEFAULT_COVERAGES}
+    return {
+        "coverages": tuple(sorted(reported, reverse=True)),
+        "target_coverage": wanted[0],
+    }
+
+
+def _search(
+    given: dict[str, Any], run: Path | None, resume: bool, storage: str | None, json: bool
+) -> None:
+    from hybrid_nas.report.terminal import render_front
+    from hybrid_nas.report.write import write_report
+    from hybrid_nas.search.run import run_search, settings_to_resume
+    from hybrid_nas.search.rundir import RunDirectory, last_run, new_run_name
+    from hybrid_nas.search.settings import SearchSettings
+
+    people = console(json=json)
+    if resume:
+        refused = [name for name in given if name not in _MAY_DIFFER_ON_RESUME]
+        if refused:
+            raise InputError(
+                f"--resume goes on with the run's own settings: leave out {refused[0]} "
+                "(only --trials, --time-budget, --jobs and --threads may differ)"
+            )
+        directory = RunDirectory(run or last_run(RUNS))
+        settings = settings_to_resume(directory, given)
+    else:
+        directory = RunDirectory(run or RUNS / new_run_name(RUNS, "search"))
+        settings = SearchSettings(**given)
+    try:
+        result = _with_progress(people, settings, directory, storage, resume, run_search)
+    except KeyboardInterrupt:
+        people.print(
+            f"Interrupted; every scored candidate is kept. Go on with: hybrid-nas search --resume "
+            f"--run {directory.path}",
+            markup=False,
+            soft_wrap=True,
+        )
+        raise
+    write_report(directory.path)
+    if json:
+        emit_json(result.document)
+        return
+    people.print(result.ended, markup=False)
+    render_front(people, result.document, directory.path)
+
+
+def _with_progress(
+    people: Console,
+    settings: SearchSettings,
+    directory: Any,
+    storage: str | None,
+    resume: bool,
+    run_search: Any,
+) -> Any:
+    """Run the search with a progress bar on standard error's or the user's terminal."""
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+
+    columns = (
+        TextColumn("searching"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TextColumn("{task.fields[figures]}"),
+        TimeElapsedColumn(),
+    )
+    with Progress(*columns, console=people, transient=not people.is_terminal) as bar:
+        task = bar.add_task("searching", total=settings.trials, figures="preparing")
+
+        def report(state: Any) -> None:
+            left = "" if state.seconds_left is None else f", {state.seconds_left:.0f} s left"
+            figures = f"best {state.best:.4g}, hypervolume {state.hypervolume:.4f}{left}"
+            bar.update(task, total=state.trials, completed=state.done, figures=figures)
+
+        return run_search(settings, directory, storage_url=storage, resume=resume, report=report)

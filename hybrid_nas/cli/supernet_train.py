@@ -1,0 +1,159 @@
+"""``supernet train`` behind its flags; imported late, for torch's sake."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import torch
+
+from hybrid_nas.cli.output import console, emit_json
+from hybrid_nas.cli.supernet_progress import stop_on_interrupt, training_report
+from hybrid_nas.cli.supernet_work import DataFlags, print_subnets
+from hybrid_nas.data.cloud import open_cloud
+from hybrid_nas.data.dataset import Dataset
+from hybrid_nas.data.stored import StoredDataset
+from hybrid_nas.errors import InputError
+from hybrid_nas.files import sha256_of_file
+from hybrid_nas.spaces.space import Value
+from hybrid_nas.supernet.checkpoint import load_supernet
+from hybrid_nas.supernet.device import choose_device
+from hybrid_nas.supernet.evaluation import evaluate_subnets
+from hybrid_nas.supernet.job import TrainingJob
+from hybrid_nas.supernet.recipe import TrainingRecipe
+from hybrid_nas.supernet.unlabelled import open_unlabelled
+from hybrid_nas.units import describe_bytes
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+TRAIN_SCHEMA = "hybrid-nas/supernet-train/1"
+
+_SHORT_EVALUATION_IMAGES = 1000
+_SHORT_EVALUATION_RANDOM = 2
+
+
+@dataclass(frozen=True)
+class TrainFlags:
+    """The flags of ``supernet train`` that decide its result."""
+
+    space: str
+    out: Path
+    steps: int
+    batch: int
+    rate: float
+    warm_share: float
+    random_subnets: int
+    choices: dict[str, tuple[Value, ...]]
+    init: Path | None
+    teacher: str | None
+    unlabelled: str | None
+    unlabelled_share: float
+    seed: int
+    resume: bool | None
+
+    def recipe(self) -> TrainingRecipe:
+        """The training's settings; short trainings warm up for a tenth of their steps."""
+        if self.rate <= 0:
+            raise InputError(f"--rate must be above 0 (got {self.rate:g})")
+        return TrainingRecipe(
+            steps=self.steps,
+            batch=self.batch,
+            peak_rate=self.rate,
+            warm_share=self.warm_share,
+            random_subnets=self.random_subnets,
+            warm_up=min(TrainingRecipe().warm_up, max(1, self.steps // 10)),
+            seed=self.seed,
+        )
+
+    def job(self, data: Dataset, device: str) -> TrainingJob:
+        """The training, with teacher and unlabelled images opened."""
+        teacher = None if self.teacher is None else open_cloud(self.teacher, data)
+        unlabelled = None
+        if self.unlabelled is not None:
+            if teacher is None:
+                raise InputError("--unlabelled needs --teacher, which says what is on the images")
+            flip = isinstance(data, StoredDataset) and data.flip
+            unlabelled = open_unlabelled(self.unlabelled, data.image_shape, flip=flip)
+        return TrainingJob(
+            self.space,
+            data,
+            self.recipe(),
+            self.out,
+            choices=self.choices,
+            device=device,
+            init=self.init,
+            teacher=teacher,
+            unlabelled=unlabelled,
+            unlabelled_share=self.unlabelled_share,
+        )
+
+
+def run_train(
+    flags: TrainFlags, where: DataFlags, *, device: str, threads: int, json: bool
+) -> None:
+    """``supernet train``."""
+    text = console(json=json)
+    torch.set_num_threads(threads)
+    device = choose_device(device)
+    data = where.open(text)
+    job = flags.job(data, device)
+    if flags.resume is not False and job.is_done():
+        text.print(f"{job.out} has been trained with these settings already", markup=False)
+    else:
+        _train(job, flags, text, threads)
+    supernet, info = load_supernet(job.out)
+    subnets = list(
+        evaluate_subnets(
+            supernet,
+            data,
+            random_subnets=_SHORT_EVALUATION_RANDOM,
+            images=_SHORT_EVALUATION_IMAGES,
+            device=device,
+        )
+    )
+    if json:
+        emit_json(
+            {
+                "schema": TRAIN_SCHEMA,
+                "out": job.out,
+                "fingerprint": sha256_of_file(job.out),
+                "info": info,
+                "subnets": subnets,
+            }
+        )
+        return
+    size = describe_bytes(job.out.stat().st_size)
+    text.print(f"wrote {job.out}, {size}", markup=False)
+    print_subnets(text, subnets, "score")
+
+
+def _train(job: TrainingJob, flags: TrainFlags, text: Console, threads: int) -> None:
+    space = job.search_space
+    largest = max(space.genes[0].choices)
+    if largest > max(space.input_shape[:2]):
+        text.print(
+            f"note: resolutions up to {largest} enlarge images of {max(space.input_shape[:2])} "
+            "pixels, which costs time and adds nothing: --resolutions narrows them",
+            markup=False,
+        )
+    trainer = job.trainer(resume=flags.resume)
+    cores = "1 thread" if threads == 1 else f"{threads} threads"
+    text.print(
+        f"{'going on with' if trainer.step else 'training'} {space.name} "
+        f"({space.count():.3g} networks) on {job.data.name} from step {trainer.step} to "
+        f"{job.recipe.steps}, on {job.device} with {cores}",
+        markup=False,
+    )
+    with stop_on_interrupt() as stop, training_report(text, trainer.step) as report:
+        done = trainer.run(job.checkpoint, report, stop=stop)
+    if not done:
+        command = "same command" + (" without --restart" if flags.resume is False else "")
+        text.print(
+            f"stopped after step {trainer.step}; {job.checkpoint} keeps it, and the {command} "
+            "goes on from there",
+            markup=False,
+        )
+        raise KeyboardInterrupt
+    job.finish(trainer)

@@ -1,0 +1,1 @@
+"""What architectures cost on a board: SRAM, flash and latency, one or thousands at once."""

@@ -1,0 +1,244 @@
+"""Costs of thousands of architectures of a space in one call.
+
+A network is a chain of blocks, and nothing but the image held for the uplink outlives a block. So
+what a block costs is worked out once (by the same functions as for a single network) and looked up
+by its number ever after; a network's cost is the maximum or the sum over its slots. Blocks are
+worked out when they are first met, many at a time: those that are wired alike go through the
+planner together.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Sequence
+from dataclasses import dataclass
+from functools import partial
+
+import numpy as np
+
+from hybrid_nas.hardware.boards import Board
+from hybrid_nas.hardware.latency import LatencyModel
+from hybrid_nas.hardware.latency_table import LatencyTable
+from hybrid_nas.hardware.op_arrays import OpArrays
+from hybrid_nas.hardware.runtimes import Runtime, evaluate
+from hybrid_nas.hardware.sram import INPUT, Wiring, block_live_bytes
+from hybrid_nas.hardware.uplink import NO_UPLINK, UplinkImage
+from hybrid_nas.spaces.blocks import Block
+from hybrid_nas.spaces.opspec import OpSpec
+from hybrid_nas.spaces.space import SearchSpace
+from hybrid_nas.typing import BoolArray, FloatArray, IntArray
+
+_SUMS = ("persistent", "flash", "macs", "params", "n_ops", "unmeasured")
+
+
+@dataclass(frozen=True)
+class Costs:
+    """Costs of n architectures; each attribute has shape (n,).
+
+    Attributes:
+        sram_bytes: peak, with the held image, the router, buffers and the reserve.
+        flash_bytes: weights, code, router and reserve.
+        latency_ms: on the device, router included; NaN without a latency table.
+        router_ms: the router's part of it.
+        macs, params: of the base network alone.
+        measured: whether every operator's latency is a measured row of the table.
+    """
+
+    sram_bytes: IntArray
+    flash_bytes: IntArray
+    latency_ms: FloatArray
+    router_ms: FloatArray
+    macs: IntArray
+    params: IntArray
+    measured: BoolArray
+
+    def __len__(self) -> int:
+        """Number of architectures."""
+        return len(self.sram_bytes)
+
+
+class CostModel:
+    """Costs of a space's architectures on one board under one runtime.
+
+    Args:
+        space: the search space, laid out for the data.
+        board: what the table must be for.
+        runtime: its memory models.
+        table: latencies; without one, latencies are NaN.
+        uplink: the image that is held until the router has decided.
+        reserve_sram_bytes, reserve_flash_bytes: for the radio and the application.
+
+    Raises:
+        InputError: the table is for another board or runtime.
+
+    Example:
+        >>> from hybrid_nas.hardware.boards import load_board
+        >>> from hybrid_nas.hardware.runtimes import load_runtime
+        >>> from hybrid_nas.spaces.loader import load_space
+        >>> space = load_space("mcunet", classes=10)
+        >>> model = CostModel(space, load_board("stm32f746"), load_runtime("tinyengine"))
+        >>> model.evaluate(space.extremes()).flash_bytes.tolist()
+        [118828, 3616596]
+    """
+
+    def __init__(
+        self,
+        space: SearchSpace,
+        board: Board,
+        runtime: Runtime,
+        table: LatencyTable | None = None,
+        uplink: UplinkImage = NO_UPLINK,
+        reserve_sram_bytes: int = 0,
+        reserve_flash_bytes: int = 0,
+    ) -> None:
+        self.space, self.board, self.runtime, self.uplink = space, board, runtime, uplink
+        self.reserve_sram_bytes, self.reserve_flash_bytes = reserve_sram_bytes, reserve_flash_bytes
+        self.latency = None if table is None else LatencyModel(table.require(board.id, runtime.id))
+        shared: dict[Hashable, _BlockCosts] = {}
+        self._slots: list[_BlockCosts] = []
+        for number in range(len(space.slots)):
+            hold = frozenset({INPUT}) if number == 0 and uplink.holds_input else frozenset()
+            key = (_build_key(space, number), hold)
+            if key not in shared:
+                shared[key] = _BlockCosts(space, number, runtime, self.latency, hold)
+            self._slots.append(shared[key])
+
+    def evaluate(
+        self,
+        rows: IntArray,
+        router_flash_bytes: IntArray | int = 0,
+        router_sram_bytes: IntArray | int = 0,
+        router_macs: IntArray | int = 0,
+    ) -> Costs:
+        """Costs of `rows`, int64 (n, genes); router costs are one number or (n,).
+
+        ``router_sram_bytes`` are the router's tensors and the signals that it reads: they are live,
+        with the held image, after the base has run.
+        """
+        codes = self.space.block_codes(rows)
+        n_buffers = len(self.runtime.sram.network_buffers)
+        live = np.zeros(len(rows), np.int64)
+        buffers = np.zeros((len(rows), n_buffers), np.int64)
+        sums = np.zeros((len(rows), len(_SUMS)), np.int64)
+        ms = np.zeros(len(rows))
+        held = np.zeros(len(rows), np.int64)
+        for number, costs in enumerate(self._slots):
+            at = costs.rows_of(codes[:, number])
+            live = np.maximum(live, costs.live[at] + held)
+            np.maximum(buffers, costs.buffers[at], out=buffers)
+            sums += costs.sums[at]
+            ms += costs.ms[at]
+            if number == 0 and self.uplink.holds_input:
+                held = costs.input_bytes[at]  # the first block's own plan holds it already
+        total = dict(zip(_SUMS, sums.T, strict=True))
+        router = held + np.asarray(router_sram_bytes, np.int64)
+        peak = np.maximum(live, router) + self.uplink.extra_bytes + buffers.sum(1)
+        sram = peak + total["persistent"] + self.runtime.sram.fixed_bytes + self.reserve_sram_bytes
+        flash = total["flash"] + self.runtime.flash.fixed_bytes + self.reserve_flash_bytes
+        latency_ms, router_ms = self._latency(ms, total["n_ops"], np.asarray(router_macs))
+        return Costs(
+            sram_bytes=sram,
+            flash_bytes=flash + np.asarray(router_flash_bytes, np.int64),
+            latency_ms=latency_ms,
+            router_ms=router_ms,
+            macs=total["macs"],
+            params=total["params"],
+            measured=(total["unmeasured"] == 0) & (self.latency is not None),
+        )
+
+    def _latency(
+        self, ms: FloatArray, n_ops: IntArray, router_macs: IntArray
+    ) -> tuple[FloatArray, FloatArray]:
+        if self.latency is None:
+            return np.full(len(ms), np.nan), np.full(len(ms), np.nan)
+        base_ms = self.latency.network_ms(ms, n_ops.astype(float))
+        router_ms = np.zeros(len(ms))
+        if np.any(router_macs):
+            router_ms += self.latency.ms_per_router_mac * router_macs
+        return base_ms + router_ms, router_ms
+
+
+def _build_key(space: SearchSpace, number: int) -> Hashable:
+    """Equal for slots whose block of the same number is the same block."""
+    slot = space.slots[number]
+    choices = tuple(space.genes[gene].choices for gene in slot.genes)
+    build = slot.build
+    if isinstance(build, partial) and not build.keywords:
+        return build.func, build.args, choices
+    return number
+
+
+class _BlockCosts:
+    """Costs of one slot's blocks, by row; row 0 is a slot that is not used, and costs nothing."""
+
+    def __init__(
+        self,
+        space: SearchSpace,
+        slot: int,
+        runtime: Runtime,
+        latency: LatencyModel | None,
+        hold: frozenset[int],
+    ) -> None:
+        self._space, self._slot = space, slot
+        self._runtime, self._latency, self._hold = runtime, latency, hold
+        n_codes = int(np.prod(space.sizes[list(space.slots[slot].genes)]))
+        self._row = np.full(n_codes + 1, -1)  # by code; -1 where not worked out yet
+        self._row[-1] = 0  # code -1, "not used", indexes the last entry
+        self.live = np.zeros(1, np.int64)
+        self.buffers = np.zeros((1, len(runtime.sram.network_buffers)), np.int64)
+        self.sums = np.zeros((1, len(_SUMS)), np.int64)
+        self.ms = np.zeros(1)
+        self.input_bytes = np.zeros(1, np.int64)
+
+    def rows_of(self, codes: IntArray) -> IntArray:
+        """Rows of the blocks with these codes; new ones are worked out first."""
+        rows = self._row[codes]
+        if (rows < 0).any():
+            self._add(np.unique(codes[rows < 0]))
+            rows = self._row[codes]
+        return rows
+
+    def _add(self, codes: IntArray) -> None:
+        groups: dict[Wiring, tuple[list[int], list[Block], list[OpSpec]]] = {}
+        for code in codes.tolist():
+            block = self._space.block(self._slot, code)
+            ops = block.lower()
+            wiring = tuple((op.source, op.residual) for op in ops)
+            numbers, blocks, all_ops = groups.setdefault(wiring, ([], [], []))
+            numbers.append(code)
+            blocks.append(block)
+            all_ops.extend(ops)
+        for wiring, (numbers, blocks, all_ops) in groups.items():
+            self._row[numbers] = len(self.live) + np.arange(len(numbers))
+            self._append(wiring, blocks, all_ops)
+
+    def _append(self, wiring: Wiring, blocks: Sequence[Block], ops: Sequence[OpSpec]) -> None:
+        n, model, arrays = len(blocks), self._runtime.sram, OpArrays.of(ops)
+
+        def total(values: IntArray | BoolArray) -> IntArray:
+            return np.asarray(values.reshape(n, -1).sum(1))
+
+        live = block_live_bytes(model, arrays, wiring, self._hold).max(1)
+        buffers = [
+            evaluate(formula, arrays).reshape(n, -1).max(1)
+            for formula in model.network_buffers.values()
+        ]
+        if self._latency is None:
+            ms, unmeasured = np.zeros(n), np.zeros(n, np.int64)
+        else:
+            latencies = self._latency.ops(ops, arrays)
+            ms, unmeasured = latencies.ms.reshape(n, -1).sum(1), total(~latencies.measured)
+        sums = {
+            "persistent": total(model.persistent_bytes(arrays)),
+            "flash": total(self._runtime.flash.op_bytes(arrays)),
+            "macs": total(arrays.macs),
+            "params": np.array([block.params for block in blocks]),
+            "n_ops": np.full(n, len(wiring)),
+            "unmeasured": unmeasured,
+        }
+        inputs = model.align(arrays.in_bytes).reshape(n, -1)[:, 0]
+        self.live = np.concatenate([self.live, live])
+        by_buffer = np.array(buffers, np.int64).reshape(len(buffers), n)  # there may be none
+        self.buffers = np.concatenate([self.buffers, by_buffer.T])
+        self.sums = np.concatenate([self.sums, np.stack([sums[name] for name in _SUMS], 1)])
+        self.ms = np.concatenate([self.ms, ms])
+        self.input_bytes = np.concatenate([self.input_bytes, inputs])

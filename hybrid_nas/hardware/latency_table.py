@@ -1,0 +1,129 @@
+"""Latency tables: what operators take on one board, under one runtime, and how it was found out.
+
+A table's *identity* is everything that changes a number: rows of different identities never mix.
+`hybrid_nas.hardware.latency_files` reads and writes tables.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, replace
+from types import MappingProxyType
+from typing import Literal
+
+from hybrid_nas.errors import InputError
+from hybrid_nas.spaces.opspec import OpSpec
+
+LatencyKind = Literal["measured", "emulated", "predicted"]
+UNITS = ("ms", "us", "cycles", "instructions")
+TERMS = ("conv_mmac", "dwconv_mmac", "out_melem", "conv_mweights", "padded_melem")
+"""What a model without rows is linear in, in millions; see `latency.model_terms`."""
+
+
+@dataclass(frozen=True)
+class Identity:
+    """What a latency belongs to. Tables with different identities cannot be merged.
+
+    ``unit`` is that of the rows' values: ms, us, cycles or instructions of ``clock_hz``. An
+    instruction counts as one cycle; the table's correction makes it time.
+    """
+
+    board: str
+    core: str
+    clock_hz: int
+    runtime: str
+    runtime_version: str
+    kernels: str = "unknown"
+    placement: str = "unknown"
+    cache: str = "unknown"
+    unit: str = "ms"
+
+    @property
+    def unit_ms(self) -> float:
+        """Milliseconds in one unit."""
+        return {"ms": 1.0, "us": 1e-3}.get(self.unit, 1e3 / self.clock_hz)
+
+
+@dataclass(frozen=True)
+class Measurement:
+    """An operator's latency in the table's unit, its spread over repeats, and their number."""
+
+    value: float
+    spread: float = 0.0
+    count: int = 1
+
+
+@dataclass(frozen=True)
+class Correction:
+    """A whole network takes ``scale`` x sum of its operators + ``per_op_ms`` x their number."""
+
+    scale: float = 1.0
+    per_op_ms: float = 0.0
+
+
+@dataclass(frozen=True)
+class Validation:
+    """Relative errors on whole networks, as fractions, and how they were found."""
+
+    mean: float
+    worst: float
+    networks: int
+    how: str
+
+
+@dataclass(frozen=True)
+class LatencyTable:
+    """Operators' latencies on one board under one runtime.
+
+    Attributes:
+        identity: what the numbers belong to.
+        kind: what the rows are; ``predicted`` for a table that has a model only.
+        source: where the numbers come from.
+        rows: measurements by `OpSpec.shape`.
+        model: for a table without rows, ms per millionth of each of `TERMS`.
+        correction: from the sum of operators to a whole network.
+        validation: the error on whole networks, where it is known.
+    """
+
+    identity: Identity
+    kind: LatencyKind
+    source: str
+    rows: Mapping[OpSpec, Measurement] = field(default_factory=lambda: MappingProxyType({}))
+    model: Mapping[str, float] = field(default_factory=lambda: MappingProxyType({}))
+    correction: Correction = Correction()
+    validation: Validation | None = None
+    name: str = ""
+
+    def merged(self, other: LatencyTable) -> LatencyTable:
+        """This table with the rows of another of the same identity; the other's rows win.
+
+        Raises:
+            InputError: the identities differ; the message names the first difference.
+        """
+        mine, theirs = asdict(self.identity), asdict(other.identity)
+        for key, value in mine.items():
+            if theirs[key] != value:
+                raise InputError(
+                    f"latency tables of different {key} cannot be mixed: "
+                    f"{self.name or 'one'} has {value!r}, {other.name or 'the other'} has "
+                    f"{theirs[key]!r}"
+                )
+        if self.kind != other.kind:
+            raise InputError(f"{self.kind} and {other.kind} latencies cannot be mixed in one table")
+        rows = MappingProxyType({**self.rows, **other.rows})
+        return replace(self, rows=rows, validation=None)  # the old validation knew other rows
+
+    def require(self, board: str, runtime: str) -> LatencyTable:
+        """This table, if it is for that board and runtime.
+
+        Raises:
+            InputError: it is for another.
+        """
+        for what, wanted in (("board", board), ("runtime", runtime)):
+            found = getattr(self.identity, what)
+            if found != wanted:
+                raise InputError(
+                    f"latency table {self.name or self.source} is for {what} {found}, not for "
+                    f"{wanted}: give --{what} {found}, or another table"
+                )
+        return self
