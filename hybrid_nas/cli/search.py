@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 import typer
 
@@ -11,11 +11,6 @@ from hybrid_nas.cli.multivalue import parse_coverages
 from hybrid_nas.cli.options import duration_option, size_option, time_option
 from hybrid_nas.cli.output import console, emit_json
 from hybrid_nas.errors import InputError
-
-if TYPE_CHECKING:
-    from rich.console import Console
-
-    from hybrid_nas.search.settings import SearchSettings
 
 RUNS = Path("runs")
 _DEFAULT_COVERAGES = (0.9, 0.7, 0.5)
@@ -199,6 +194,7 @@ def _coverages(texts: list[str]) -> dict[str, Any]:
 def _search(
     given: dict[str, Any], run: Path | None, resume: bool, storage: str | None, json: bool
 ) -> None:
+    from hybrid_nas.cli.search_progress import search_report
     from hybrid_nas.report.terminal import render_front
     from hybrid_nas.report.write import write_report
     from hybrid_nas.search.run import run_search, settings_to_resume
@@ -219,7 +215,10 @@ def _search(
         directory = RunDirectory(run or RUNS / new_run_name(RUNS, "search"))
         settings = SearchSettings(**given)
     try:
-        result = _with_progress(people, settings, directory, storage, resume, run_search)
+        with search_report(people, settings.trials) as report:
+            result = run_search(
+                settings, directory, storage_url=storage, resume=resume, report=report
+            )
     except KeyboardInterrupt:
         people.print(
             f"Interrupted; every scored candidate is kept. Go on with: hybrid-nas search --resume "
@@ -234,32 +233,3 @@ def _search(
         return
     people.print(result.ended, markup=False)
     render_front(people, result.document, directory.path)
-
-
-def _with_progress(
-    people: Console,
-    settings: SearchSettings,
-    directory: Any,
-    storage: str | None,
-    resume: bool,
-    run_search: Any,
-) -> Any:
-    """Run the search with a progress bar on standard error's or the user's terminal."""
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
-
-    columns = (
-        TextColumn("searching"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TextColumn("{task.fields[figures]}"),
-        TimeElapsedColumn(),
-    )
-    with Progress(*columns, console=people, transient=not people.is_terminal) as bar:
-        task = bar.add_task("searching", total=settings.trials, figures="preparing")
-
-        def report(state: Any) -> None:
-            left = "" if state.seconds_left is None else f", {state.seconds_left:.0f} s left"
-            figures = f"best {state.best:.4g}, hypervolume {state.hypervolume:.4f}{left}"
-            bar.update(task, total=state.trials, completed=state.done, figures=figures)
-
-        return run_search(settings, directory, storage_url=storage, resume=resume, report=report)

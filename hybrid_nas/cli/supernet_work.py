@@ -140,11 +140,15 @@ def run_info(file: Path | None, *, json: bool) -> None:
 
 def _facts(path: Path, info: SupernetInfo, digest: str) -> list[tuple[str, Any]]:
     height, width, channels = info.input_shape
-    space = info.load_space()
+    try:
+        networks = f"{info.load_space().count():.3g}"
+    except InputError:  # its YAML file has moved: all else can be said all the same
+        networks = "unknown, as the space is not to be had from here"
     return [
         ("file", f"{path}, {describe_bytes(path.stat().st_size)}"),
         ("fingerprint", digest),
-        ("space", f"{info.space} ({space.count():.3g} networks)"),
+        ("space", info.space),
+        ("networks", networks),
         *((name, " ".join(map(str, values))) for name, values in info.choices.items()),
         ("images", f"{height}x{width}, {channels} channels (height x width)"),
         ("classes", f"{len(info.classes)}: {_shortened(info.classes)}"),

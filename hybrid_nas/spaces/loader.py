@@ -83,7 +83,7 @@ def _check_choices(choices: object, where: str) -> None:
     numbers = choices if isinstance(choices, list) else []
     good = all(isinstance(c, (int, float)) and not isinstance(c, bool) and c >= 0 for c in numbers)
     if not numbers or not good or len(set(numbers)) != len(numbers):
-        raise InputError(f"{where} must be a list of different numbers (got {choices!r})")
+        raise InputError(f"{where} must be a list of different positive numbers (got {choices!r})")
 
 
 def load_space(

@@ -1,0 +1,110 @@
+"""Kill a search with SIGKILL again and again, resume it each time, and count what is lost or repeated.
+
+    python benchmarks/kill_resume.py [--kills 20] [--trials 60]
+
+Half of the kills come after a random time, half the moment the study's write-ahead log has changed,
+which is in the middle of storage writes. After every kill the study is read: a trial that was finished
+before must still be there with the same gene set and values, and no gene set may be finished twice.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import signal
+import sqlite3
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+import numpy as np
+
+Finished = dict[int, tuple[str, tuple[float, ...]]]
+
+
+def finished_trials(study: Path) -> Finished:
+    """Gene set and values of every finished trial by number, read without Optuna."""
+    with sqlite3.connect(study, timeout=60) as connection:
+        if not connection.execute(
+            "select 1 from sqlite_master where name = 'trial_values'"
+        ).fetchall():
+            return {}
+        rows = connection.execute(
+            "select t.number, a.value_json, v.value from trials t "
+            "join trial_user_attributes a on a.trial_id = t.trial_id and a.key = 'candidate' "
+            "join trial_values v on v.trial_id = t.trial_id "
+            "where t.state = 'COMPLETE' order by t.number, v.objective"
+        ).fetchall()
+    found: Finished = {}
+    for number, genes, value in rows:
+        found[number] = (genes, (*found.get(number, (genes, ()))[1], value))
+    return found
+
+
+def wait_and_kill(
+    process: subprocess.Popen[bytes], log: Path, rng: np.random.Generator, in_write: bool
+) -> bool:
+    """Kill the process at a random moment; False if it was done before."""
+    deadline = time.monotonic() + rng.uniform(1.0, 14.0)
+    while time.monotonic() < deadline:
+        if process.poll() is not None:
+            return False
+        time.sleep(0.05)
+    if in_write:
+        before = log.stat().st_mtime_ns if log.exists() else 0
+        limit = time.monotonic() + 20
+        while time.monotonic() < limit and process.poll() is None:
+            if log.exists() and log.stat().st_mtime_ns != before:
+                break
+    if process.poll() is not None:
+        return False
+    os.killpg(process.pid, signal.SIGKILL)
+    process.wait()
+    return True
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--kills", type=int, default=20)
+    parser.add_argument("--trials", type=int, default=60)
+    parser.add_argument("flags", nargs="*", help="further flags of the search, after --")
+    arguments = parser.parse_args()
+    rng = np.random.default_rng(0)
+    folder = Path(tempfile.mkdtemp()) / "run"
+    command = [sys.executable, "-m", "hybrid_nas", "search", "--run", str(folder)]
+    first = [*command, "--trials", str(arguments.trials), "--sram", "320KB", "--flash", "1MB"]
+    kills, before, lost, changed = 0, {}, 0, 0
+    status = None
+    while status is None:
+        resume = (folder / "run.yaml").exists()
+        flags = [*command, "--resume"] if resume else [*first, *arguments.flags]
+        process = subprocess.Popen(
+            flags, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True
+        )
+        if kills < arguments.kills:
+            killed = wait_and_kill(process, folder / "study.db-wal", rng, kills % 2 == 1)
+            kills += killed
+        else:
+            process.wait()
+            killed = False
+        if not killed:
+            status = process.returncode
+        now = finished_trials(folder / "study.db") if (folder / "study.db").exists() else {}
+        lost += len(before.keys() - now.keys())
+        changed += sum(now[k] != before[k] for k in before.keys() & now.keys())
+        before = now
+        print(f"kill {kills}: {len(now)} finished", flush=True)
+    genes = [pair[0] for pair in before.values()]
+    front = json.loads((folder / "pareto.json").read_text())["pairs"]
+    print(
+        f"{kills} kills, exit status {status}: {len(before)} finished trials, {lost} lost, "
+        f"{changed} changed, {len(genes) - len(set(genes))} gene sets repeated; the front has "
+        f"{len(front)} pairs"
+    )
+
+
+if __name__ == "__main__":
+    main()

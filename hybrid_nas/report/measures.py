@@ -1,0 +1,59 @@
+"""Objectives and costs by their names in the documents: how an axis is written, what a pair has."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from hybrid_nas.report import words
+from hybrid_nas.report.front import ACCURACY, Pair, Split
+
+_KB = 1024.0
+
+
+@dataclass(frozen=True)
+class Measure:
+    """One axis: a quantity by its name in the documents, and how it is written."""
+
+    name: str
+    label: str
+    scale: float = 1.0
+
+
+def measure(name: str, cloud: bool = True) -> Measure:
+    """The axis of an objective's or a cost's name."""
+    if name.startswith(ACCURACY):
+        kept = words.coverage(name.removeprefix(ACCURACY))
+        what = f"hybrid accuracy at {kept} coverage"
+        if not cloud:
+            what = f"accuracy of the {kept} answered"
+        return Measure(name, f"{what} (%)", 100.0)
+    known = {
+        "mean_latency_ms": Measure(name, "mean latency per input (ms)"),
+        "edge_latency_ms": Measure(name, "latency on the device (ms)"),
+        "sram_bytes": Measure(name, "SRAM (KB)", 1 / _KB),
+        "flash_bytes": Measure(name, "flash (KB)", 1 / _KB),
+        "macs": Measure(name, "multiply-accumulates (millions)", 1e-6),
+        "params": Measure(name, "parameters (thousands)", 1e-3),
+        "auc": Measure(name, "mean accuracy over coverages (%)", 100.0),
+        "base_accuracy": Measure(name, "accuracy of the base alone (%)", 100.0),
+    }
+    return known.get(name, Measure(name, words.printable(name.replace("_", " "))))
+
+
+def value_of(pair: Pair, name: str, target: str, split: Split) -> float | None:
+    """A pair's value of an objective or a cost; costs are the same on both splits."""
+    if name.startswith(ACCURACY):
+        return pair.at(name.removeprefix(ACCURACY), split).accuracy
+    if name == "mean_latency_ms":
+        return pair.at(target, split).mean_latency_ms
+    if name == "auc":
+        return pair.auc if split == "score" else None
+    values: dict[str, float | None] = {
+        "edge_latency_ms": pair.cost.edge_latency_ms,
+        "sram_bytes": pair.cost.sram_bytes,
+        "flash_bytes": pair.cost.flash_bytes,
+        "macs": pair.base.macs,
+        "params": pair.base.params,
+        "base_accuracy": pair.base.accuracy,
+    }
+    return values.get(name)

@@ -1,0 +1,155 @@
+"""The Pareto plot: every scored candidate, and the front on the score and on the test split."""
+
+from __future__ import annotations
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from hybrid_nas.report import words
+from hybrid_nas.report.documents import Run
+from hybrid_nas.report.front import ACCURACY, Front, Objective, Split
+from hybrid_nas.report.labels import place_labels
+from hybrid_nas.report.measures import Measure, measure, value_of
+from hybrid_nas.report.style import color, dress, new_figure
+from hybrid_nas.typing import FloatArray
+
+CROWD = 12
+"""With more pairs than this, the plot is taller."""
+
+
+def draw_pareto(run: Run) -> Figure | None:
+    """Accuracy (or the first objective) against the second; None where nothing was scored."""
+    front = run.front
+    x, y = _axes_of(front)
+    candidates = [
+        (x.scale * trial.measures[x.name], y.scale * trial.measures[y.name])
+        for trial in run.trials
+        if x.name in trial.measures and y.name in trial.measures
+    ]
+    score, test = _points(front, x, y, "score"), _points(front, x, y, "test")
+    members = [*score.values(), *test.values()]
+    if not members and not candidates:
+        return None
+    figure = new_figure(4.3 if len(front.pairs) <= CROWD else 5.4)
+    axes = dress(figure.add_subplot(), _title(front, x, y), x.label, y.label)
+    if candidates:
+        across, up = zip(*candidates, strict=True)
+        axes.scatter(across, up, s=13, color=color("candidate"), alpha=0.5, linewidths=0,
+                     label=f"candidates scored ({len(candidates)})")
+    _draw_links(axes, score, test)
+    _draw_front(axes, front, x, y, score)
+    _draw_split(axes, front, y, score, "score")
+    _draw_split(axes, front, y, test, "test")
+    _focus(axes, np.array(members), np.array(candidates))
+    _draw_cloud(axes, front, y)
+    figure.legend(*axes.get_legend_handles_labels(), loc="outside lower left", ncols=3,
+                  frameon=False, labelcolor=color("ink"), fontsize=9, handletextpad=0.5)
+    place_labels(figure, axes, test if len(test) == len(front.pairs) else score, members)
+    return figure
+
+
+Points = dict[int, tuple[float, float]]
+
+
+def _axes_of(front: Front) -> tuple[Measure, Measure]:
+    """(x, y): accuracy stands up; x is the first other objective or cost that is known at all."""
+    objectives = front.objectives or (Objective(ACCURACY + front.target, True),)
+    upright = [o for o in objectives if o.name.startswith(ACCURACY)] or [
+        o for o in objectives if o.maximize
+    ] or list(objectives)
+    y = upright[0].name
+    rest = [o.name for o in objectives if o.name != y]
+    cloud = front.cloud is not None
+    for name in (*rest, "mean_latency_ms", "edge_latency_ms", "sram_bytes", "macs"):
+        if any(value_of(pair, name, front.target, "score") is not None for pair in front.pairs):
+            return measure(name, cloud), measure(y, cloud)
+    return measure(rest[0] if rest else "mean_latency_ms", cloud), measure(y, cloud)
+
+
+def _title(front: Front, x: Measure, y: Measure) -> str:
+    board = f" on {words.printable(front.board, 20)}" if front.board else ""
+    what = "accuracy" if y.name.startswith(ACCURACY) else y.label.split(" (")[0]
+    return f"Front{board}: {what} against {x.label.split(' (')[0]}"
+
+
+def _points(front: Front, x: Measure, y: Measure, split: Split) -> Points:
+    points = {}
+    for pair in front.pairs:
+        across = value_of(pair, x.name, front.target, split)
+        up = value_of(pair, y.name, front.target, split)
+        if across is not None and up is not None:
+            points[pair.id] = (x.scale * across, y.scale * up)
+    return points
+
+
+def _draw_front(axes: Axes, front: Front, x: Measure, y: Measure, score: Points) -> None:
+    """The staircase that the front's scores dominate, when small x and large y are wanted."""
+    if not score:
+        return
+    wanted = {objective.name: objective.maximize for objective in front.objectives}
+    if wanted.get(x.name) is not False or wanted.get(y.name) is not True or len(wanted) != 2:
+        return
+    steps = sorted(score.values())
+    axes.step([p[0] for p in steps], [p[1] for p in steps], where="post", color=color("router"),
+              linewidth=1.1, alpha=0.55)
+
+
+def _draw_links(axes: Axes, score: Points, test: Points) -> None:
+    for number in score.keys() & test.keys():
+        axes.plot(*zip(score[number], test[number], strict=True), color=color("muted"),
+                  linewidth=0.8, linestyle=(0, (1, 2)))
+
+
+def _draw_split(axes: Axes, front: Front, y: Measure, points: Points, split: Split) -> None:
+    if not points:
+        return
+    pairs = [pair for pair in front.pairs if pair.id in points]
+    across, up = zip(*(points[pair.id] for pair in pairs), strict=True)
+    if y.name.startswith(ACCURACY):
+        key = y.name.removeprefix(ACCURACY)
+        errors = [100 * (pair.at(key, split).stderr or 0) for pair in pairs]
+        axes.errorbar(across, up, yerr=errors, fmt="none", linewidth=1.0, capsize=2, zorder=3,
+                      ecolor=color("router" if split == "score" else "test"),
+                      alpha=0.4 if split == "score" else 0.9)
+    drawn = axes.scatter(
+        across, up, s=36, zorder=4, linewidths=1.4,
+        marker="o" if split == "score" else "D",
+        facecolor=color("router") if split == "score" else color("paper"),
+        edgecolor=color("router" if split == "score" else "test"),
+        label="front, score split (selected on)" if split == "score" else "front, test split",
+    )
+    drawn.set_urls([f"#pair-{pair.id}" for pair in pairs])
+
+
+def _draw_cloud(axes: Axes, front: Front, y: Measure) -> None:
+    if front.cloud is None or front.cloud.accuracy is None or not y.name.startswith(ACCURACY):
+        return
+    level = 100 * front.cloud.accuracy
+    query = front.cloud.query_ms
+    each = f", {words.time(query)} each" if query is not None else ""
+    bottom, top = axes.get_ylim()
+    axes.set_ylim(bottom, max(top, level + 0.07 * (level - bottom)))  # room for the name
+    axes.axhline(level, color=color("muted"), linewidth=1, linestyle=(0, (5, 3)))
+    axes.annotate(f"cloud alone: {level:.1f} %{each}", (1, level), xytext=(0, 3), ha="right",
+                  xycoords=("axes fraction", "data"), textcoords="offset points", fontsize=8.5,
+                  color=color("muted"))
+
+
+def _focus(axes: Axes, members: FloatArray, candidates: FloatArray) -> None:
+    """Keep poor candidates from squeezing the front: cut the axes, and say how many lie outside."""
+    if not len(members) or not len(candidates):
+        return
+    (left, right), (bottom, top) = axes.get_xlim(), axes.get_ylim()
+    (_, lowest), (rightmost, _) = members.min(axis=0), members.max(axis=0)
+    floor = min(lowest - 0.06 * (top - lowest), np.percentile(candidates[:, 1], 20))
+    floor = max(floor, lowest - 1.5 * (top - lowest), bottom)
+    wall = max(rightmost + 0.2 * (rightmost - left), np.percentile(candidates[:, 0], 80))
+    wall = min(wall, right)
+    hidden = int(((candidates[:, 1] < floor) | (candidates[:, 0] > wall)).sum())
+    if hidden:
+        axes.set_ylim(floor, top)
+        axes.set_xlim(left, wall)
+        what = "candidate lies" if hidden == 1 else "candidates lie"
+        axes.text(1, 0.015, f"{hidden} {what} outside this range", transform=axes.transAxes,
+                  ha="right", va="bottom", fontsize=8.5, color=color("muted"))

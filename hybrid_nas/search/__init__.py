@@ -1,0 +1,1 @@
+"""The search: problem, scorer, Optuna study, Pareto front, run directory."""

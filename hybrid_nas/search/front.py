@@ -1,0 +1,178 @@
+"""The front's pairs: refitted, looked at once on the test split, and written down."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+
+from hybrid_nas.routing.confidence import available_confidences, confidence_score
+from hybrid_nas.routing.fitted import FittedRouter
+from hybrid_nas.routing.metrics import mean_latency_ms
+from hybrid_nas.routing.outputs import ModelOutputs
+from hybrid_nas.routing.ranking import Curve, oracle_accuracy
+from hybrid_nas.routing.scoring import PairScore, evaluate_pair, pair_curve
+from hybrid_nas.search.pareto import non_dominated
+from hybrid_nas.search.score import AtCoverage
+from hybrid_nas.search.scorer import Scorer
+from hybrid_nas.search.settings import SearchSettings
+from hybrid_nas.search.worker import ScoredPair, losses
+from hybrid_nas.typing import BoolArray
+
+BASELINES = ("entropy", "msp", "margin", "oracle")
+_CURVE_POINTS = 101
+
+
+@dataclass(frozen=True)
+class FrontPair:
+    """A member of the front.
+
+    Attributes:
+        scored: its trial, with figures on the score split.
+        router: fitted, with thresholds.
+        test: the pair with its thresholds on the test split, by target coverage.
+        test_score: everything else that was found there.
+        curves: accuracy over coverage of the router and the baselines on the test split.
+    """
+
+    scored: ScoredPair
+    router: FittedRouter
+    test: dict[float, AtCoverage]
+    test_score: PairScore
+    curves: dict[str, list[float]]
+
+
+def pareto_front(pairs: list[ScoredPair], settings: SearchSettings) -> list[ScoredPair]:
+    """Members of the front, best in the first objective first; equal ones once."""
+    if not pairs:
+        return []
+    table = losses(pairs, settings.objectives)
+    _, first = np.unique(table, axis=0, return_index=True)
+    distinct = sorted(int(k) for k in first)
+    keep = non_dominated(table[distinct])
+    chosen = [k for k, good in zip(distinct, keep, strict=True) if good]
+    return [pairs[k] for k in sorted(chosen, key=lambda k: tuple(table[k]))]
+
+
+def judge(pair: ScoredPair, scorer: Scorer) -> FrontPair:
+    """Fit the pair's router again and look at the test split."""
+    settings, candidate = scorer.settings, pair.candidate
+    router = scorer.fit_router(candidate)
+    outputs = scorer.run_base(candidate.genes, ("test",))["test"]
+    cloud = scorer.cloud_correct("test")
+    score = evaluate_pair(router, outputs, cloud)
+    edge_ms = pair.figures.edge_latency_ms
+    test = {}
+    for coverage, found in score.at.items():
+        latency = edge_ms
+        if cloud is not None:
+            latency = mean_latency_ms(
+                edge_ms, 0.0, 1.0 - found.coverage, settings.uplink_ms, settings.cloud_ms
+            )
+        test[coverage] = AtCoverage(found.accuracy, found.stderr, found.coverage, latency)
+    return FrontPair(pair, router, test, score, test_curves(router, outputs, cloud))
+
+
+def test_curves(
+    router: FittedRouter, outputs: ModelOutputs, cloud: BoolArray | None
+) -> dict[str, list[float]]:
+    """Accuracy of the router and the baselines at evenly spaced coverages."""
+    grid = np.linspace(0.0 if cloud is not None else 0.05, 1.0, _CURVE_POINTS)
+    curves: dict[str, Curve] = {
+        name: pair_curve(confidence_score(outputs, name), outputs.correct, cloud)
+        for name in available_confidences(outputs)
+        if name in BASELINES
+    }
+    curves["router"] = pair_curve(router.send_score(outputs), outputs.correct, cloud)
+    table = {name: [curve.at(c) for c in grid] for name, curve in curves.items()}
+    if cloud is not None:
+        table["oracle"] = [oracle_accuracy(outputs.correct, cloud, c) for c in grid]
+    return {"coverage": grid.tolist(), **table}
+
+
+def describe_pair(
+    number: int, pair: FrontPair, scorer: Scorer, latency_is: str | None
+) -> dict[str, Any]:
+    """One entry of ``pareto.json``; docs/run-directory.md describes the keys."""
+    figures, router = pair.scored.figures, pair.router
+    space = scorer.runner.supernet.space
+    genes = space.to_dict(pair.scored.candidate.genes)
+    return {
+        "id": number,
+        "trial": pair.scored.number,
+        "base": {
+            "space": space.name,
+            "genes": genes,
+            "resolution": genes["resolution"],
+            "macs": figures.macs,
+            "params": figures.params,
+            "accuracy": figures.base_accuracy,
+            "test_accuracy": pair.test_score.base.value,
+        },
+        "router": {
+            "kind": pair.scored.candidate.router,
+            "method": router.method,
+            "params": router.params,
+            "flash_bytes": router.flash_bytes,
+            "sram_bytes": router.sram_bytes,
+            "thresholds": _keyed(router.thresholds),
+        },
+        "cost": {
+            "sram_bytes": figures.sram_bytes,
+            "flash_bytes": figures.flash_bytes,
+            "edge_latency_ms": _finite(figures.edge_latency_ms),
+            "edge_latency_is": latency_is,
+        },
+        "hybrid": {format(c, "g"): _at(found) for c, found in figures.at.items()},
+        "test": {format(c, "g"): _at(found) for c, found in pair.test.items()},
+        "auc": figures.auc,
+        "baselines": {
+            name: _keyed(pair.test_score.baselines[name])
+            for name in BASELINES
+            if name in pair.test_score.baselines
+        },
+    }
+
+
+def _at(found: AtCoverage) -> dict[str, float | None]:
+    return {key: _finite(value) for key, value in asdict(found).items()}
+
+
+def _keyed(values: Any) -> dict[str, float]:
+    return {format(c, "g"): float(value) for c, value in values.items()}
+
+
+def _finite(value: float) -> float | None:
+    return float(value) if np.isfinite(value) else None
+
+
+def describe_trials(pairs: Sequence[ScoredPair], scorer: Scorer) -> dict[str, Any]:
+    """``trials.json``: every scored candidate."""
+    space, coverage = scorer.runner.supernet.space, scorer.settings.target_coverage
+    rows = []
+    for pair in pairs:
+        figures = pair.figures
+        rows.append(
+            {
+                "number": pair.number,
+                "genes": space.to_dict(pair.candidate.genes),
+                "router": pair.candidate.router,
+                "values": [_finite(value) for value in pair.values],
+                "accuracy": {format(c, "g"): found.accuracy for c, found in figures.at.items()},
+                "base_accuracy": figures.base_accuracy,
+                "sram_bytes": figures.sram_bytes,
+                "flash_bytes": figures.flash_bytes,
+                "edge_latency_ms": _finite(figures.edge_latency_ms),
+                "mean_latency_ms": _finite(figures.at[coverage].mean_latency_ms),
+                "macs": figures.macs,
+                "params": figures.params,
+                "method": figures.method,
+                "seconds": {
+                    "total": sum(figures.seconds.values()),
+                    **{key: float(value) for key, value in figures.seconds.items()},
+                },
+            }
+        )
+    return {"schema": "hybrid-nas/trials/1", "trials": rows}

@@ -1,0 +1,107 @@
+"""How far a search is: trials, best accuracy, hypervolume, time left."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from hybrid_nas.search.objectives import OBJECTIVES
+from hybrid_nas.search.pareto import hypervolume
+from hybrid_nas.search.problem import Problem
+from hybrid_nas.search.settings import SearchSettings
+from hybrid_nas.search.worker import ScoredPair, losses
+from hybrid_nas.typing import FloatArray
+
+
+@dataclass(frozen=True)
+class SearchProgress:
+    """State of a search for whoever shows it.
+
+    Attributes:
+        done, trials: scored candidates, and how many there will be.
+        best: best value of the first objective.
+        hypervolume: share of the box between ideal and worst that the front dominates.
+        seconds_left: estimated from the pace so far; None at first.
+    """
+
+    done: int
+    trials: int
+    best: float
+    hypervolume: float
+    seconds_left: float | None
+
+
+@dataclass(frozen=True)
+class Box:
+    """The box in which hypervolume is measured, in losses: fixed by problem and settings alone.
+
+    Shares run from 0 to 1. Costs run from the smallest network's to the limit, or to the largest
+    network's where there is no limit.
+    """
+
+    ideal: FloatArray
+    worst: FloatArray
+
+    @classmethod
+    def of(cls, problem: Problem, settings: SearchSettings) -> Box:
+        """The box of a search."""
+        extremes = problem.candidates.space.extremes()
+        rows = np.concatenate([np.maximum(extremes, 0), np.zeros((2, 1), np.int64)], axis=1)
+        costs, limits = problem.evaluate(rows), problem.limits
+        query_ms = 0.0 if settings.cloud == "none" else settings.query_ms
+        extra = (1 - settings.target_coverage) * query_ms
+        edge = costs.latency_ms.copy()
+        if limits.latency_ms is not None:
+            edge[1] = min(edge[1], limits.latency_ms)
+        ranges = {
+            "edge-latency": edge,
+            "mean-latency": edge + extra,
+            "sram": np.array([costs.sram_bytes[0], limits.sram_bytes], float),
+            "flash": np.array([costs.flash_bytes[0], limits.flash_bytes], float),
+        }
+        box = np.array([ranges.get(name, (-1.0, 0.0)) for name in settings.objectives], float)
+        return cls(box[:, 0], np.maximum(box[:, 1], box[:, 0] + 1e-9))
+
+    def share(self, table: FloatArray) -> float:
+        """Share of the box that losses (n, m) dominate."""
+        inside = np.maximum(table, self.ideal)
+        volume = hypervolume(inside, self.worst)
+        return volume / float(np.prod(self.worst - self.ideal))
+
+
+def hypervolume_history(table: FloatArray, box: Box) -> list[float]:
+    """Share of the box after each of the trials, (n,)."""
+    return [box.share(table[: k + 1]) for k in range(len(table))]
+
+
+class ProgressMeter:
+    """Turns the list of scored pairs into `SearchProgress`."""
+
+    def __init__(
+        self,
+        problem: Problem,
+        settings: SearchSettings,
+        report: Callable[[SearchProgress], None],
+    ) -> None:
+        self.settings, self._report = settings, report
+        self._box = Box.of(problem, settings)
+        self._begun: float | None = None
+        self._at_start = 0
+
+    def __call__(self, pairs: Sequence[ScoredPair]) -> None:
+        """Report the state after these pairs."""
+        now = time.monotonic()
+        if self._begun is None:
+            self._begun, self._at_start = now, len(pairs)
+        table = losses(list(pairs), self.settings.objectives)
+        fresh = len(pairs) - self._at_start
+        left = None
+        if fresh > 0:
+            left = (self.settings.trials - len(pairs)) * (now - self._begun) / fresh
+        kind = OBJECTIVES[self.settings.objectives[0]]
+        best = float("nan") if not len(table) else kind.loss(float(table[:, 0].min()))
+        volume = self._box.share(table) if len(table) else 0.0
+        self._report(SearchProgress(len(pairs), self.settings.trials, best, volume, left))

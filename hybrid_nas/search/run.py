@@ -1,0 +1,292 @@
+"""A whole search: check that something fits, score candidates, write the front down."""
+
+from __future__ import annotations
+
+import multiprocessing
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from typing import Any
+
+import numpy as np
+
+from hybrid_nas.errors import InfeasibleError, InputError
+from hybrid_nas.hardware.feasible import nearest_feasible
+from hybrid_nas.routing.designs import design
+from hybrid_nas.search.front import (
+    FrontPair,
+    describe_pair,
+    describe_trials,
+    judge,
+    pareto_front,
+)
+from hybrid_nas.search.objectives import OBJECTIVES
+from hybrid_nas.search.progress import Box, ProgressMeter, SearchProgress, hypervolume_history
+from hybrid_nas.search.provenance import check_unchanged, hashes, versions
+from hybrid_nas.search.rundir import RunDirectory
+from hybrid_nas.search.sampler import FeasibleSampler
+from hybrid_nas.search.settings import SearchSettings
+from hybrid_nas.search.setup import SearchSetup
+from hybrid_nas.search.storage import create_study, fail_interrupted, open_storage, sqlite_url
+from hybrid_nas.search.worker import Worker, losses
+from hybrid_nas.spaces.interchange import architecture_to_json
+from hybrid_nas.units import describe_bytes
+
+SCHEMA = "hybrid-nas/pareto/1"
+Report = Callable[[SearchProgress], None]
+
+
+@dataclass(frozen=True)
+class SearchResult:
+    """What a search ended with.
+
+    Attributes:
+        directory: where its documents are.
+        document: ``pareto.json``.
+        ended: why it ended, one sentence.
+    """
+
+    directory: RunDirectory
+    document: dict[str, Any]
+    ended: str
+
+
+def prepare(settings: SearchSettings, directory: RunDirectory, *, resume: bool) -> SearchSetup:
+    """Check settings, limits and inputs, and write or compare ``run.yaml``; nothing is run.
+
+    Raises:
+        InfeasibleError: nothing fits the limits.
+        InputError: an input is wrong, the directory is taken, or a resumed run's inputs changed.
+    """
+    setup = SearchSetup(settings)
+    _check_feasible(setup)
+    digests = hashes(setup)
+    if resume:
+        check_unchanged(directory.read_settings()["hashes"], digests)
+    elif directory.settings.exists() or directory.study.exists():
+        raise InputError(
+            f"{directory.path} holds a run already: go on with it by --resume, or choose another "
+            "--run"
+        )
+    else:
+        directory.write_settings(_run_record(setup, digests))
+    return setup
+
+
+def _check_feasible(setup: SearchSetup) -> None:
+    """Refuse limits that no pair meets, with the cheapest router that was asked for."""
+    problem = setup.problem
+    smallest = int(setup.space.architecture(setup.space.extremes()[0].tolist()).blocks[-1].cin)
+    sizes = (problem.classes, smallest)
+    router = min(map(design, setup.settings.routers), key=lambda d: d.flash_bytes(*sizes))
+    found = nearest_feasible(
+        setup.space,
+        problem.costs,
+        setup.limits,
+        router_flash_bytes=router.flash_bytes(*sizes),
+        router_sram_bytes=router.sram_bytes(*sizes),
+        router_macs=router.macs(*sizes),
+    )
+    if not found.feasible:
+        raise InfeasibleError(found.message(setup.space.name))
+
+
+def _run_record(setup: SearchSetup, digests: dict[str, Any]) -> dict[str, Any]:
+    settings, limits = setup.settings, setup.limits
+    warnings = list(setup.data.warnings)
+    if settings.reserve_sram_bytes == settings.reserve_flash_bytes == 0:
+        warnings.append(
+            "nothing is reserved for a radio stack and the application "
+            "(--reserve-sram, --reserve-flash)"
+        )
+    return {
+        "command": " ".join(["hybrid-nas", *sys.argv[1:]]),
+        "started": datetime.now(UTC).isoformat(timespec="seconds"),
+        "settings": settings.to_dict(),
+        "understood": {
+            "sram": describe_bytes(limits.sram_bytes),
+            "flash": describe_bytes(limits.flash_bytes),
+            "reserve_sram": describe_bytes(settings.reserve_sram_bytes),
+            "reserve_flash": describe_bytes(settings.reserve_flash_bytes),
+            "space": f"{setup.space.name}, {setup.space.count():.3g} architectures",
+        },
+        "versions": versions(),
+        "hashes": digests,
+        "warnings": warnings,
+    }
+
+
+def run_search(
+    settings: SearchSettings,
+    directory: RunDirectory,
+    *,
+    storage_url: str | None = None,
+    resume: bool = False,
+    report: Report | None = None,
+) -> SearchResult:
+    """Search and write the run directory.
+
+    Killed at any moment and called again with ``resume``, it goes on where it was.
+
+    Args:
+        settings: what to search; with `resume`, those of the run (trials, jobs and time budget may
+            differ).
+        directory: new, or the run to resume.
+        storage_url: Optuna RDB URL; ``study.db`` in the directory if None.
+        resume: go on with the run in `directory`.
+        report: called after every trial.
+
+    Raises:
+        InfeasibleError, InputError: before anything is run.
+    """
+    with directory.lock():
+        begun = time.monotonic()
+        setup = prepare(settings, directory, resume=resume)
+        url = storage_url or sqlite_url(directory.study)
+        worker = _worker(setup, directory, url)
+        if storage_url is None:
+            fail_interrupted(worker.study)
+        meter = None if report is None else ProgressMeter(setup.problem, settings, report)
+        others = _start_others(setup.settings, directory, url)
+        try:
+            ended = worker.run(meter)
+            for process in others:
+                process.join()
+        finally:
+            for process in others:
+                process.terminate()
+        document = _write_documents(worker, setup, directory)
+        record = directory.read_settings()
+        record.pop("schema")
+        seconds = float(record.get("seconds", 0.0)) + time.monotonic() - begun
+        directory.write_settings(
+            {
+                **record,
+                "settings": settings.to_dict(),
+                "finished": datetime.now(UTC).isoformat(timespec="seconds"),
+                "seconds": round(seconds, 1),
+                "ended": ended,
+            }
+        )
+    return SearchResult(directory, document, ended)
+
+
+def _worker(setup: SearchSetup, directory: RunDirectory, url: str) -> Worker:
+    settings = setup.settings
+    study = create_study(
+        open_storage(url),
+        directory.path.name,
+        [OBJECTIVES[name].direction for name in settings.objectives],
+        FeasibleSampler(setup.problem, settings.sampler, settings.seed),
+    )
+    return Worker(study, setup.problem, setup.scorer, settings)
+
+
+# -- further processes on the same study
+
+
+def _work(settings: dict[str, Any], directory: RunDirectory, url: str) -> None:
+    """What a further process does: score candidates of the same study."""
+    setup = SearchSetup(SearchSettings.from_dict(settings))
+    _worker(setup, directory, url).run()
+
+
+def _start_others(
+    settings: SearchSettings, directory: RunDirectory, url: str
+) -> list[multiprocessing.process.BaseProcess]:
+    context = multiprocessing.get_context("spawn")  # torch's threads do not survive a fork
+    processes = [
+        context.Process(target=_work, args=(settings.to_dict(), directory, url), daemon=True)
+        for _ in range(settings.jobs - 1)
+    ]
+    for process in processes:
+        process.start()
+    return list(processes)
+
+
+# -- documents
+
+
+def _write_documents(worker: Worker, setup: SearchSetup, directory: RunDirectory) -> dict[str, Any]:
+    """Judge the front on the test split and write everything that describes the result."""
+    settings, scored = setup.settings, worker.scored()
+    table = losses(scored, settings.objectives)
+    trials = describe_trials(scored, setup.scorer)
+    history = hypervolume_history(table, Box.of(setup.problem, settings))
+    for row, volume in zip(trials["trials"], history, strict=True):
+        row["hypervolume"] = volume
+    directory.write_json(directory.trials, trials)
+    pairs = [judge(pair, setup.scorer) for pair in pareto_front(scored, settings)]
+    entries = []
+    for number, pair in enumerate(pairs, 1):
+        entries.append(describe_pair(number, pair, setup.scorer, _latency_is(setup, pair)))
+        _write_pair(number, pair, setup, directory)
+    document = _pareto_document(entries, setup)
+    directory.write_json(directory.pareto, document)
+    return document
+
+
+def _latency_is(setup: SearchSetup, pair: FrontPair) -> str | None:
+    """Measured, predicted or emulated; None without a latency table."""
+    problem = setup.problem
+    if problem.costs.latency is None:
+        return None
+    row = np.array([problem.candidates.row(pair.scored.candidate)])
+    return problem.costs.latency.kind_of(problem.evaluate(row).measured[0])
+
+
+def _write_pair(number: int, pair: FrontPair, setup: SearchSetup, directory: RunDirectory) -> None:
+    folder, space = directory.pair(number), setup.space
+    genes = pair.scored.candidate.genes
+    architecture = architecture_to_json(space.architecture(genes))
+    directory.write_json(folder / "architecture.json", architecture)
+    directory.write_json(
+        folder / "genes.json", {"space": space.name, "genes": space.to_dict(genes)}
+    )
+    directory.write_json(folder / "router.json", pair.router.to_dict())
+    curves = {name: values for name, values in pair.curves.items() if name != "coverage"}
+    directory.write_json(
+        folder / "curves.json",
+        {"split": "test", "coverage": pair.curves["coverage"], "accuracy": curves},
+    )
+
+
+def _pareto_document(entries: list[dict[str, Any]], setup: SearchSetup) -> dict[str, Any]:
+    settings, limits = setup.settings, setup.limits
+    kinds = [OBJECTIVES[name] for name in settings.objectives]
+    cloud = None
+    if setup.cloud is not None:
+        cloud = {
+            "name": setup.cloud.name,
+            "accuracy": setup.cloud_accuracy(),
+            "latency_ms": settings.cloud_ms,
+            "uplink_ms": settings.uplink_ms,
+        }
+    return {
+        "schema": SCHEMA,
+        "limits": {
+            "sram_bytes": limits.sram_bytes,
+            "flash_bytes": limits.flash_bytes,
+            "latency_ms": limits.latency_ms,
+        },
+        "board": settings.board,
+        "runtime": settings.runtime,
+        "latency_table": None if setup.table is None else setup.table.name,
+        "coverages": list(settings.coverages),
+        "target_coverage": settings.target_coverage,
+        "objective": {
+            "names": [kind.label(settings.target_coverage) for kind in kinds],
+            "directions": [kind.direction for kind in kinds],
+        },
+        "data": {"name": setup.data.name, "test_images": len(setup.data.split("test"))},
+        "pairs": entries,
+        "cloud": cloud,
+    }
+
+
+def settings_to_resume(directory: RunDirectory, changes: dict[str, Any]) -> SearchSettings:
+    """A run's settings, with what may differ when it is resumed: trials, jobs, time budget."""
+    settings = SearchSettings.from_dict(directory.read_settings()["settings"])
+    return replace(settings, **{key: value for key, value in changes.items() if value is not None})

@@ -1,0 +1,114 @@
+"""The run directory: where its documents are, and who may write to it."""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from hybrid_nas.errors import InputError
+from hybrid_nas.files import atomic_write
+
+SCHEMA = "hybrid-nas/run/1"
+
+
+@dataclass(frozen=True)
+class RunDirectory:
+    """Paths of one run; `runs/<name>/` by default."""
+
+    path: Path
+
+    @property
+    def study(self) -> Path:
+        """Optuna's SQLite file."""
+        return self.path / "study.db"
+
+    @property
+    def settings(self) -> Path:
+        """Everything that decided the run."""
+        return self.path / "run.yaml"
+
+    @property
+    def pareto(self) -> Path:
+        """The front."""
+        return self.path / "pareto.json"
+
+    @property
+    def trials(self) -> Path:
+        """All scored candidates."""
+        return self.path / "trials.json"
+
+    def pair(self, number: int) -> Path:
+        """Folder of one pair of the front."""
+        return self.path / "pairs" / str(number)
+
+    def write_settings(self, document: dict[str, Any]) -> None:
+        """Write ``run.yaml``."""
+        text = yaml.safe_dump({"schema": SCHEMA, **document}, sort_keys=False, allow_unicode=True)
+        atomic_write(self.settings, text)
+
+    def read_settings(self) -> dict[str, Any]:
+        """``run.yaml`` as a dictionary.
+
+        Raises:
+            InputError: it is missing or not ours.
+        """
+        if not self.settings.is_file():
+            raise InputError(f"{self.path} is no run directory: it has no run.yaml")
+        try:
+            document = yaml.safe_load(self.settings.read_text())
+        except yaml.YAMLError as error:
+            raise InputError(f"{self.settings} is not valid YAML") from error
+        if not isinstance(document, dict) or document.get("schema") != SCHEMA:
+            raise InputError(f"{self.settings} must have 'schema: {SCHEMA}'")
+        return document
+
+    def write_json(self, path: Path, document: Any) -> None:
+        """Write a JSON document; no figure in it may be infinite or not a number."""
+        atomic_write(path, json.dumps(document, indent=1, allow_nan=False) + "\n")
+
+    @contextmanager
+    def lock(self) -> Iterator[None]:
+        """Hold the directory for this process; the kernel frees it when the process dies.
+
+        Raises:
+            InputError: another process is writing to it.
+        """
+        self.path.mkdir(parents=True, exist_ok=True)
+        with (self.path / ".lock").open("w") as stream:
+            try:
+                fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError as error:
+                raise InputError(
+                    f"{self.path} is in use by another process; wait for it or choose another --run"
+                ) from error
+            yield
+
+
+def new_run_name(parent: Path, stem: str) -> str:
+    """The first free ``stem-N`` below `parent`."""
+    taken = [
+        int(match.group(1))
+        for child in (parent.iterdir() if parent.is_dir() else ())
+        if (match := re.fullmatch(rf"{re.escape(stem)}-(\d+)", child.name))
+    ]
+    return f"{stem}-{max(taken, default=0) + 1}"
+
+
+def last_run(parent: Path) -> Path:
+    """The run below `parent` whose settings were written last.
+
+    Raises:
+        InputError: there is none.
+    """
+    runs = sorted(parent.glob("*/run.yaml"), key=lambda path: path.stat().st_mtime)
+    if not runs:
+        raise InputError(f"no run below {parent} to resume: name one with --run")
+    return runs[-1].parent

@@ -1,0 +1,1 @@
+"""Weight-sharing networks on `ofa`'s dynamic layers: activate, calibrate, run, train, load."""

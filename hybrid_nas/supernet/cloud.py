@@ -1,0 +1,78 @@
+"""A trained network of ours as the cloud's model."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from hybrid_nas.data.cloud import CloudOutputs
+from hybrid_nas.data.dataset import ImageSet
+from hybrid_nas.errors import InputError
+from hybrid_nas.files import sha256_of_file
+from hybrid_nas.supernet.checkpoint import load_supernet
+from hybrid_nas.supernet.device import place
+from hybrid_nas.supernet.preprocess import normalise, resize, to_tensor
+from hybrid_nas.supernet.standalone import StandaloneNet
+
+_BATCH = 128
+
+
+class SupernetCloud:
+    """One calibrated network; satisfies `hybrid_nas.data.cloud.CloudModel`.
+
+    Attributes:
+        name: for people.
+        fingerprint: digest of the file that it came from.
+        classes: class names, in the order of its outputs.
+        network: is run where its weights are.
+    """
+
+    def __init__(
+        self, network: StandaloneNet, *, name: str, fingerprint: str, classes: tuple[str, ...]
+    ) -> None:
+        self.network = place(network, "cpu").eval()
+        self.name, self.fingerprint, self.classes = name, fingerprint, classes
+
+    def logits(self, pixels: Tensor) -> Tensor:
+        """Logits (n, classes) for uint8 images (n, c, h, w) of any size."""
+        height, width, channels = self.network.architecture.input_shape
+        if pixels.shape[1] != channels:
+            raise InputError(
+                f"{self.name} reads images of {channels} channels (got {pixels.shape[1]})"
+            )
+        with torch.inference_mode():
+            logits: Tensor = self.network(normalise(resize(pixels, (height, width))))
+        # a tensor made in inference mode may not take part in a loss
+        return logits.clone()
+
+    def predict(self, images: ImageSet) -> CloudOutputs:
+        """Predicted classes and probabilities; labels are not looked at."""
+        device = next(self.network.parameters()).device
+        parts = [np.empty((0, len(self.classes)))]
+        for start in range(0, len(images), _BATCH):
+            pixels = to_tensor(images.images[start : start + _BATCH]).to(device)
+            parts.append(self.logits(pixels).double().softmax(1).cpu().numpy())
+        probs = np.concatenate(parts)
+        return CloudOutputs(probs.argmax(axis=1), probs)
+
+
+def open_supernet_cloud(path: Path) -> SupernetCloud:
+    """The largest network of a supernet file, with the batch-norm statistics stored for it.
+
+    In a space of one network that is the network. `hybrid-nas supernet train` leaves the largest
+    network's own statistics in the file, so no training images are needed here.
+
+    Raises:
+        InputError: no such file, or not one of ours.
+    """
+    supernet, info = load_supernet(path)
+    supernet.activate(tuple(supernet.space.extremes()[1].tolist()))
+    return SupernetCloud(
+        supernet.extract(),
+        name=path.name,
+        fingerprint=sha256_of_file(path),
+        classes=info.classes,
+    )

@@ -1,0 +1,286 @@
+"""Training a supernet: the largest network first, then sandwiches with in-place distillation.
+
+A sandwich step sums the gradients of the largest, the smallest and a few random subnets on one
+batch; the largest learns from the labels, and from a teacher where there is one, and teaches the
+others (Yu & Huang, "Universally Slimmable Networks", ICCV 2019; Yu et al., "BigNAS", ECCV 2020).
+Each subnet draws its own resolution.
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.nn.functional import cross_entropy
+
+from hybrid_nas.data.dataset import Dataset
+from hybrid_nas.errors import HybridNasError, InputError
+from hybrid_nas.files import atomic_write
+from hybrid_nas.spaces.space import Genes
+from hybrid_nas.supernet.batches import NO_LABEL, TrainingBatches
+from hybrid_nas.supernet.checkpoint import read_tensors, to_bytes
+from hybrid_nas.supernet.device import place
+from hybrid_nas.supernet.network import Supernet
+from hybrid_nas.supernet.preprocess import normalise, resize
+from hybrid_nas.supernet.recipe import TrainingRecipe
+from hybrid_nas.supernet.teacher import Teacher
+from hybrid_nas.supernet.unlabelled import DEFAULT_SHARE, UnlabelledImages
+
+__all__ = ["Progress", "Trainer", "TrainingRecipe", "hard_loss", "identity_of", "soft_loss"]
+
+_REMEMBERED = 0.98  # how much of a smoothed figure stays from step to step
+
+
+@dataclass(frozen=True)
+class Progress:
+    """State after a step, for whoever shows it; loss and accuracy of the largest are smoothed."""
+
+    step: int
+    steps: int
+    loss: float
+    accuracy: float
+    images_per_s: float
+
+
+def hard_loss(logits: Tensor, labels: Tensor, *, smoothing: float = 0.0) -> Tensor:
+    """Mean cross-entropy over the images that have a label."""
+    return cross_entropy(logits, labels, ignore_index=NO_LABEL, label_smoothing=smoothing)
+
+
+def soft_loss(logits: Tensor, teacher: Tensor) -> Tensor:
+    """Mean cross-entropy against the teacher's probabilities; both are logits (n, classes)."""
+    return cross_entropy(logits, teacher.softmax(1))
+
+
+class Trainer:
+    """Trains one supernet on one data set; `restore` goes on from a checkpoint.
+
+    Args:
+        supernet: is trained in place.
+        data: only its ``train`` split is used.
+        recipe: settings.
+        device: ``cpu`` or ``cuda``.
+        teacher: soft labels for the largest network, e.g. the cloud model's.
+        unlabelled: images without labels, mixed into every batch; the largest network follows the
+            teacher alone on them, and the others follow it.
+        unlabelled_share: share of every batch that they take.
+        origin: whatever else decides the result, such as digests of the teacher and of the initial
+            weights; a checkpoint of another origin is refused.
+
+    Raises:
+        InputError: unlabelled images without a teacher.
+    """
+
+    def __init__(
+        self,
+        supernet: Supernet,
+        data: Dataset,
+        recipe: TrainingRecipe,
+        *,
+        device: str = "cpu",
+        teacher: Teacher | None = None,
+        unlabelled: UnlabelledImages | None = None,
+        unlabelled_share: float = DEFAULT_SHARE,
+        origin: Mapping[str, str] | None = None,
+    ) -> None:
+        if unlabelled is not None and teacher is None:
+            raise InputError("--unlabelled needs --teacher: nobody says what is on those images")
+        self.supernet = place(supernet, device)
+        self.data, self.recipe, self.device, self.teacher = data, recipe, device, teacher
+        self.origin = dict(origin or {})
+        self._batches = TrainingBatches(
+            data,
+            batch=recipe.batch,
+            pool=recipe.pool,
+            steps=recipe.steps,
+            seed=recipe.seed,
+            unlabelled=unlabelled,
+            share=unlabelled_share,
+        )
+        space = supernet.space
+        smallest, largest = space.extremes()
+        self._smallest, self._largest = smallest, largest
+        decayed = [p for p in supernet.parameters() if p.ndim > 1]
+        plain = [p for p in supernet.parameters() if p.ndim <= 1]
+        self.optimiser = torch.optim.SGD(
+            [
+                {"params": decayed, "weight_decay": recipe.weight_decay},
+                {"params": plain, "weight_decay": 0.0},
+            ],
+            lr=recipe.peak_rate,
+            momentum=recipe.momentum,
+            nesterov=True,
+        )
+        self.step = 0
+
+    # -- checkpoints
+
+    def save(self, path: Path) -> None:
+        """Write everything that `restore` needs."""
+        state = {
+            "step": self.step,
+            **self._identity(),
+            "model": self.supernet.state_dict(),
+            "optimiser": self.optimiser.state_dict(),
+        }
+        atomic_write(path, to_bytes(state))
+
+    def restore(self, path: Path) -> None:
+        """Go on from a checkpoint of the same space, data, recipe and origin.
+
+        Raises:
+            InputError: it belongs to another training; the message says what differs.
+        """
+        state = read_tensors(path)
+        found = identity_of(state)
+        for key, mine in self._identity().items():
+            if found[key] != mine:
+                raise InputError(
+                    f"{path} was made with another {key}{_first_difference(found[key], mine)}: "
+                    "give the settings that it was started with, or --restart to start anew"
+                )
+        self.supernet.load_state_dict(state["model"])
+        self.optimiser.load_state_dict(state["optimiser"])
+        self.step = int(state["step"])
+
+    def _identity(self) -> dict[str, Any]:
+        return {
+            "space": self.supernet.space.fingerprint,
+            "data": self.data.fingerprint,
+            "recipe": asdict(self.recipe),
+            "origin": self.origin,
+        }
+
+    # -- one step
+
+    def _genes(self, row: Any, rng: np.random.Generator) -> Genes:
+        """A row with a resolution of its own; of the upper half while only the largest learns.
+
+        The smallest resolutions leave single pixels to the last stages, from which a network that
+        knows nothing yet learns nothing.
+        """
+        row = row.copy()
+        choices = int(self.supernet.space.sizes[0])
+        row[0] = rng.integers(choices // 2 if self._warming else 0, choices)
+        return tuple(row.tolist())
+
+    @property
+    def _warming(self) -> bool:
+        return self.step < self.recipe.warm_share * self.recipe.steps
+
+    def _run(self, genes: Genes, pixels: Tensor) -> Tensor:
+        self.supernet.activate(genes)
+        logits: Tensor = self.supernet(normalise(resize(pixels, self.supernet.input_size)))
+        return logits
+
+    def _train_step(self, pixels: Tensor, labels: Tensor) -> tuple[float, float]:
+        recipe, rng = self.recipe, np.random.default_rng((self.recipe.seed, self.step))
+        for group in self.optimiser.param_groups:
+            group["lr"] = recipe.rate(self.step)
+        self.optimiser.zero_grad(set_to_none=True)
+        largest = self._genes(self._largest, rng)
+        logits = self._run(largest, pixels)
+        loss = hard_loss(logits, labels, smoothing=recipe.label_smoothing)
+        if self.teacher is not None:
+            soft = soft_loss(logits, self.teacher(pixels))
+            loss = (1 - recipe.distillation) * loss + recipe.distillation * soft
+        torch.autograd.backward(loss)
+        labelled = labels != NO_LABEL
+        value = float(loss.detach())
+        correct = float((logits.detach().argmax(1) == labels)[labelled].float().mean())
+        only_one = self.supernet.space.count() == self.supernet.space.sizes[0]
+        if not self._warming and not only_one:
+            guide = logits.detach()
+            rows = [self._smallest, *self.supernet.space.sample(recipe.random_subnets, rng)]
+            for row in rows:
+                out = self._run(self._genes(row, rng), pixels)
+                share = recipe.distillation
+                torch.autograd.backward(
+                    (1 - share) * hard_loss(out, labels) + share * soft_loss(out, guide)
+                )
+        torch.nn.utils.clip_grad_norm_(self.supernet.parameters(), recipe.gradient_limit)
+        self.optimiser.step()
+        return value, correct
+
+    def run(
+        self,
+        checkpoint: Path | None = None,
+        report: Callable[[Progress], None] | None = None,
+        *,
+        stop: Callable[[], bool] = lambda: False,
+    ) -> bool:
+        """Train to the last step, saving to `checkpoint` now and then, and at the end.
+
+        Args:
+            checkpoint: file to save to.
+            report: is told of every step.
+            stop: is asked after every step; True ends the training early.
+
+        Returns:
+            Whether the last step is done.
+
+        Raises:
+            HybridNasError: the loss is no number any more.
+        """
+        recipe = self.recipe
+        self.supernet.train()
+        saved = begun = time.monotonic()
+        first = self.step
+        loss = accuracy = math.nan
+        batches = self._batches.from_step(self.step)
+        while self.step < recipe.steps:
+            pixels, labels = next(batches)
+            value, correct = self._train_step(pixels.to(self.device), labels.to(self.device))
+            if not math.isfinite(value):
+                raise HybridNasError(
+                    f"training diverged at step {self.step}: try a smaller --rate than "
+                    f"{recipe.peak_rate:g}"
+                )
+            loss, accuracy = _smoothed(loss, value), _smoothed(accuracy, correct)
+            self.step += 1
+            now = time.monotonic()
+            if report is not None:
+                speed = (self.step - first) * recipe.batch / max(1e-9, now - begun)
+                report(Progress(self.step, recipe.steps, loss, accuracy, speed))
+            if stop():
+                break
+            if checkpoint is not None and now - saved > recipe.checkpoint_seconds:
+                self.save(checkpoint)
+                saved = now
+        if checkpoint is not None:
+            self.save(checkpoint)
+        return self.step >= recipe.steps
+
+
+def identity_of(state: Mapping[str, Any]) -> dict[str, Any]:
+    """What decided a checkpoint's training: digests of space and data, recipe, origin.
+
+    Settings that are younger than the checkpoint are taken to have been at their defaults.
+    """
+    return {
+        "space": state.get("space"),
+        "data": state.get("data"),
+        "recipe": {**asdict(TrainingRecipe()), **state.get("recipe", {})},
+        "origin": state.get("origin", {}),
+    }
+
+
+def _first_difference(found: object, mine: object) -> str:
+    """Names the first setting in which two dictionaries differ; nothing for digests."""
+    if not isinstance(found, dict) or not isinstance(mine, dict):
+        return ""
+    for key in [*mine, *found]:
+        if found.get(key) != mine.get(key):
+            return f" ({key} was {found.get(key)}, is {mine.get(key)})"
+    return ""
+
+
+def _smoothed(before: float, value: float) -> float:
+    return value if math.isnan(before) else _REMEMBERED * before + (1 - _REMEMBERED) * value
