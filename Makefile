@@ -50,7 +50,7 @@ lint: venv
 	@$(BIN)/mypy
 
 bench: venv
-	@for file in benchmarks/bench_*.py; do \
+	@for file in benchmarks/[a-z]*_throughput.py; do \
 	  echo "== $$file"; OMP_NUM_THREADS=1 $(BIN)/python "$$file" || exit 1; done
 
 clean:

@@ -5,8 +5,8 @@
 The population is all source digits that no network was trained on, each as likely as any other, in
 any rendering. The truth for a fixed pair (base, router, threshold) is its accuracy on 10,000 fresh
 images, all digits equally often. A redraw takes as many source digits as the test split has, with
-replacement, renders each ten times, and computes accuracy ± 1.96 standard errors, once by source digit
-(which is what the program reports) and once as if images were independent.
+replacement, renders each ten times, and computes accuracy ± 1.96 standard errors, once by source
+digit (which is what the program reports) and once as if images were independent.
 """
 
 from __future__ import annotations
@@ -76,7 +76,8 @@ def main() -> None:
     n = arguments.redraws
     print(
         f"pair accuracy on 10,000 fresh images {truth:.4f}; of {n} redraws the 95 % interval by "
-        f"source digit covers it in {100 * hits / n:.1f} %, by image in {100 * naive_hits / n:.1f} % "
+        f"source digit covers it in {100 * hits / n:.1f} %, by image in "
+        f"{100 * naive_hits / n:.1f} % "
         f"(standard errors by digit are {np.mean(widths):.2f} x those by image)"
     )
 

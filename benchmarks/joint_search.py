@@ -5,8 +5,8 @@
 For each board, both ways get the same number of evaluations. *Joint*: the search as it is.
 *Base first*: most evaluations search for the front of base accuracy and device latency with no
 router at all; the rest go to the router designs beside that front's bases, best base first. Both
-ways' fronts are then judged once on the test split: hypervolume of what the thresholds do there, and
-accuracy of the pair that each way's score split likes best.
+ways' fronts are then judged once on the test split: hypervolume of what the thresholds do there,
+and accuracy of the pair that each way's score split likes best.
 """
 
 from __future__ import annotations

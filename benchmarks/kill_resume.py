@@ -1,10 +1,11 @@
-"""Kill a search with SIGKILL again and again, resume it each time, and count what is lost or repeated.
+"""Kill a search with SIGKILL again and again, resume each time, count what is lost or repeated.
 
     python benchmarks/kill_resume.py [--kills 20] [--trials 60]
 
 Half of the kills come after a random time, half the moment the study's write-ahead log has changed,
-which is in the middle of storage writes. After every kill the study is read: a trial that was finished
-before must still be there with the same gene set and values, and no gene set may be finished twice.
+which is in the middle of storage writes. After every kill the study is read: a trial that was
+finished before must still be there with the same gene set and values, and no gene set may be
+finished twice.
 """
 
 from __future__ import annotations

@@ -7,12 +7,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from hybrid_nas.hardware.data_files import file_yaml
 from hybrid_nas.resources import latency_table_dir
 from hybrid_nas.spaces.architecture import Architecture
 from hybrid_nas.spaces.blocks import Block, ConvBlock, DenseBlock, MBConvBlock, PoolBlock
 from hybrid_nas.spaces.interchange import read_architecture
 from hybrid_nas.spaces.opspec import OpSpec
+from hybrid_nas.yaml_documents import file_yaml
 
 SCHEMA = "hybrid-nas/published/1"
 

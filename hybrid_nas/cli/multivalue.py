@@ -19,9 +19,7 @@ MULTIVALUE_FLAGS = ("--coverage",)
 _NUMBERS = re.compile(r"[+-]?[0-9.][0-9.eE%+-]*(,[^\s]*)?")
 
 
-def join_values(
-    argv: Sequence[str], flags: Sequence[str] = MULTIVALUE_FLAGS
-) -> list[str]:
+def join_values(argv: Sequence[str], flags: Sequence[str] = MULTIVALUE_FLAGS) -> list[str]:
     """`argv` with the numbers after each of `flags` joined into one value.
 
     Nothing after ``--`` is touched.

@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 from hybrid_nas.data.cifar import CifarDataset, is_cifar, refuse_pickled_cifar
 from hybrid_nas.data.dataset import Dataset
-from hybrid_nas.data.digits import DigitsDataset, Rendering
+from hybrid_nas.data.digits import EASY, DigitsDataset, Rendering
 from hybrid_nas.data.folder import FolderDataset
 from hybrid_nas.data.npz import NpzDataset
 from hybrid_nas.data.resize import check_image_size
 from hybrid_nas.errors import InputError
 
-BUNDLED = "digits"
+BUNDLED = {"digits": Rendering(), "digits-easy": EASY}
+"""Looks of the bundled data by name; the easy one is for the first part of a training."""
 UNDERSTOOD = (
-    f"{BUNDLED} (bundled), an image folder with train/<class>/ and val/<class>/, an .npz file, or "
+    "digits (bundled), an image folder with train/<class>/ and val/<class>/, an .npz file, or "
     "a folder with CIFAR's binary version"
 )
 
@@ -40,14 +42,14 @@ def open_dataset(
         InputError: naming what is wrong with `spec` and what would be understood.
     """
     path = Path(spec).expanduser()
-    is_folder = spec != BUNDLED and path.is_dir() and not is_cifar(path)
+    is_folder = spec not in BUNDLED and path.is_dir() and not is_cifar(path)
     if group is not None and not is_folder:
         raise InputError(
             f"--group reads file names of an image folder, and {spec!r} is none: an .npz file "
             "takes its groups from the keys groups_train, groups_val, groups_test, or groups"
         )
-    if spec == BUNDLED:
-        return _open_digits(image_size, seed)
+    if spec in BUNDLED:
+        return _open_digits(spec, image_size, seed)
     try:
         refuse_pickled_cifar(path)
         if not path.exists():
@@ -64,10 +66,11 @@ def open_dataset(
         raise InputError(f"{spec} cannot be read: {error}") from error
 
 
-def _open_digits(image_size: tuple[int, int] | None, seed: int) -> DigitsDataset:
-    if image_size is None:
-        return DigitsDataset(seed=seed)
-    height, width = check_image_size(image_size)
-    if height != width:
-        raise InputError(f"{BUNDLED} has square images: {height}x{width} cannot be rendered")
-    return DigitsDataset(Rendering(image_size=height), seed=seed)
+def _open_digits(name: str, image_size: tuple[int, int] | None, seed: int) -> DigitsDataset:
+    look = BUNDLED[name]
+    if image_size is not None:
+        height, width = check_image_size(image_size)
+        if height != width:
+            raise InputError(f"{name} has square images: {height}x{width} cannot be rendered")
+        look = replace(look, image_size=height)
+    return DigitsDataset(look, seed=seed)

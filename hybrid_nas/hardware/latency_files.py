@@ -32,6 +32,7 @@ from hybrid_nas.hardware.latency_table import (
 )
 from hybrid_nas.resources import latency_table_dir
 from hybrid_nas.spaces.opspec import ACTIVATIONS, OP_KINDS, OpSpec
+from hybrid_nas.yaml_documents import file_yaml
 
 SCHEMA = "hybrid-nas/latency-table/1"
 COLUMNS = (
@@ -79,7 +80,7 @@ def load_table(path: Path) -> LatencyTable:
     Raises:
         InputError: it cannot be read, or something in it is wrong; the message names the row.
     """
-    return parse_table(data_files.file_yaml(path, SCHEMA), path.stem)
+    return parse_table(file_yaml(path, SCHEMA), path.stem)
 
 
 def save_table(table: LatencyTable, path: Path, comment: str = "") -> None:

@@ -36,8 +36,10 @@ def stages(genes: Mapping[str, Any]) -> Stages:
             continue
         letter, stage, place = match[1], int(match[2]), int(match[3] or 0)
         placed.setdefault(stage, {}).setdefault(letter, {})[place] = str(value)
-    letters = sorted({letter for row in placed.values() for letter in row} - {_DEPTH},
-                     key=lambda letter: (letter not in _COLUMNS, [*_COLUMNS, letter].index(letter)))
+    letters = sorted(
+        {letter for row in placed.values() for letter in row} - {_DEPTH},
+        key=lambda letter: (letter not in _COLUMNS, [*_COLUMNS, letter].index(letter)),
+    )
     rows = tuple(
         (str(stage), _blocks(row), *(_in_order(row.get(letter, {})) for letter in letters))
         for stage, row in sorted(placed.items())

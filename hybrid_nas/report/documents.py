@@ -22,8 +22,14 @@ from hybrid_nas.typing import FloatArray
 
 TRIALS_SCHEMA = "hybrid-nas/trials/1"
 _MEASURES = (
-    "base_accuracy", "sram_bytes", "flash_bytes", "edge_latency_ms", "mean_latency_ms", "macs",
-    "params", "auc",
+    "base_accuracy",
+    "sram_bytes",
+    "flash_bytes",
+    "edge_latency_ms",
+    "mean_latency_ms",
+    "macs",
+    "params",
+    "auc",
 )
 
 

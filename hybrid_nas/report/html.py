@@ -37,27 +37,34 @@ def render_html(run: Run, plots: Mapping[str, str], pair_curves: Mapping[int, st
     style = _asset("report.css").replace("/* palette-light */", palette_css(dark=False))
     style = style.replace("/* palette-dark */", palette_css(dark=True))
     script = _asset("report.js")
-    return _environment().get_template("report.html.j2").render(
-        run=run,
-        front=front,
-        target=front.target,
-        best=front.best,
-        verdict=verdict(front),
-        methods=_methods(front),
-        latency_kinds=sorted({pair.cost.edge_latency_is for pair in front.pairs} - {""}),
-        has_p95=any(result.p95_latency_ms is not None
-                    for pair in front.pairs for result in pair.test.values()),
-        plots={name: Markup(svg) for name, svg in plots.items()},
-        pair_curves={number: Markup(svg) for number, svg in pair_curves.items()},
-        tables=provenance.fact_tables(run.settings),
-        warnings=(*provenance.texts(run.settings, "warnings"), *run.missing),
-        notes=provenance.texts(run.settings, "notes"),
-        reserve=provenance.reserve_note(run),
-        effort=provenance.effort(run),
-        style=Markup(style),
-        script=Markup(script),
-        script_hash=base64.b64encode(hashlib.sha256(script.encode()).digest()).decode(),
-        version=__version__,
+    return (
+        _environment()
+        .get_template("report.html.j2")
+        .render(
+            run=run,
+            front=front,
+            target=front.target,
+            best=front.best,
+            verdict=verdict(front),
+            methods=_methods(front),
+            latency_kinds=sorted({pair.cost.edge_latency_is for pair in front.pairs} - {""}),
+            has_p95=any(
+                result.p95_latency_ms is not None
+                for pair in front.pairs
+                for result in pair.test.values()
+            ),
+            plots={name: Markup(svg) for name, svg in plots.items()},
+            pair_curves={number: Markup(svg) for number, svg in pair_curves.items()},
+            tables=provenance.fact_tables(run.settings),
+            warnings=(*provenance.texts(run.settings, "warnings"), *run.missing),
+            notes=provenance.texts(run.settings, "notes"),
+            reserve=provenance.reserve_note(run),
+            effort=provenance.effort(run),
+            style=Markup(style),
+            script=Markup(script),
+            script_hash=base64.b64encode(hashlib.sha256(script.encode()).digest()).decode(),
+            version=__version__,
+        )
     )
 
 
@@ -93,8 +100,12 @@ def _environment() -> Environment:
         "latency_kind": words.latency_kind,
         "tight": _tight,
     }
-    environment.globals |= {"stages": stages, "best_rival": best_rival, "fit": words.fit,
-                            "ORACLE": ORACLE}
+    environment.globals |= {
+        "stages": stages,
+        "best_rival": best_rival,
+        "fit": words.fit,
+        "ORACLE": ORACLE,
+    }
     return environment
 
 

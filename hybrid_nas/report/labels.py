@@ -46,8 +46,18 @@ def place_labels(
                 best, best_cost = (dx, dy), cost
         dx, dy = best
         side = {1: "left", -1: "right", 0: "center"}[int(np.sign(dx))]
-        axes.annotate(str(number), anchor, xytext=(dx, dy), textcoords="offset points", ha=side,
-                      va="center", fontsize=9, fontweight="bold", color=color("ink"), zorder=5,
-                      url=f"#pair-{number}")
+        axes.annotate(
+            str(number),
+            anchor,
+            xytext=(dx, dy),
+            textcoords="offset points",
+            ha=side,
+            va="center",
+            fontsize=9,
+            fontweight="bold",
+            color=color("ink"),
+            zorder=5,
+            url=f"#pair-{number}",
+        )
         center = (x + dx + np.sign(dx) * half_width, y + dy)
         taken = np.vstack([taken, center])

@@ -28,13 +28,21 @@ def draw_memory(run: Run) -> Figure | None:
     dress(left, "SRAM at the peak", "KB", grid="x")
     _bars(left, pairs, [_scaled(p.cost.sram_bytes) for p in pairs], "router")
     _limit(left, _scaled(limits.sram_bytes), _named_limit(limits.sram_bytes))
-    _write_values(left, [_scaled(p.cost.sram_bytes) for p in pairs],
-                  [words.size(p.cost.sram_bytes) for p in pairs])
+    _write_values(
+        left,
+        [_scaled(p.cost.sram_bytes) for p in pairs],
+        [words.size(p.cost.sram_bytes) for p in pairs],
+    )
     dress(right, "Flash", "KB", grid="x")
     flash = [_scaled(p.cost.flash_bytes) for p in pairs]
     own = [min(_scaled(p.router.flash_bytes), total) for p, total in zip(pairs, flash, strict=True)]
-    _bars(right, pairs, [total - part for total, part in zip(flash, own, strict=True)], "router",
-          label="base and runtime")
+    _bars(
+        right,
+        pairs,
+        [total - part for total, part in zip(flash, own, strict=True)],
+        "router",
+        label="base and runtime",
+    )
     _bars(right, pairs, own, "test", after=flash, label="router")
     _limit(right, _scaled(limits.flash_bytes), _named_limit(limits.flash_bytes))
     _write_values(right, flash, [words.size(p.cost.flash_bytes) for p in pairs])
@@ -53,8 +61,12 @@ def draw_latency(run: Run) -> Figure | None:
     panels = figure.subplots(1, 2 if front.cloud else 1, sharey=True, squeeze=False)[0]
     device = [pair.cost.edge_latency_ms or 0.0 for pair in pairs]
     kinds = sorted({pair.cost.edge_latency_is for pair in pairs} - {""})
-    dress(panels[0], f"On the device ({words.printable(', '.join(kinds), 20) or 'origin unknown'})",
-          "ms", grid="x")
+    dress(
+        panels[0],
+        f"On the device ({words.printable(', '.join(kinds), 20) or 'origin unknown'})",
+        "ms",
+        grid="x",
+    )
     _bars(panels[0], pairs, device, "router")
     limit = front.limits.latency_ms
     _limit(panels[0], limit or 0.0, "" if limit is None else f"limit {format_ms(limit)}")
@@ -66,9 +78,7 @@ def draw_latency(run: Run) -> Figure | None:
     return figure
 
 
-def _draw_mean(
-    axes: Axes, front: Front, pairs: Sequence[Pair], device: Sequence[float]
-) -> None:
+def _draw_mean(axes: Axes, front: Front, pairs: Sequence[Pair], device: Sequence[float]) -> None:
     dress(axes, f"Mean at {words.coverage(front.target)} coverage", "ms", grid="x")
     means = [_mean_ms(pair, front.target) for pair in pairs]
     sending = [max(0.0, (mean or 0.0) - own) for mean, own in zip(means, device, strict=True)]
@@ -94,11 +104,20 @@ def _bars(
     label: str = "",
 ) -> None:
     """Horizontal bars, first pair on top; with `after`, they end there instead of starting at 0."""
-    starts = [0.0] * len(lengths) if after is None else [
-        end - length for end, length in zip(after, lengths, strict=True)
-    ]
-    axes.barh(range(len(pairs)), lengths, _BAR, left=starts, color=color(role), linewidth=0,
-              label=label or None)
+    starts = (
+        [0.0] * len(lengths)
+        if after is None
+        else [end - length for end, length in zip(after, lengths, strict=True)]
+    )
+    axes.barh(
+        range(len(pairs)),
+        lengths,
+        _BAR,
+        left=starts,
+        color=color(role),
+        linewidth=0,
+        label=label or None,
+    )
 
 
 def _write_values(axes: Axes, ends: Sequence[float], texts: Sequence[str]) -> None:
@@ -106,10 +125,17 @@ def _write_values(axes: Axes, ends: Sequence[float], texts: Sequence[str]) -> No
     longest = axes.get_xlim()[1]
     for row, (end, text) in enumerate(zip(ends, texts, strict=True)):
         inside = end > 0.62 * longest
-        axes.annotate(text, (end, row), xytext=(-5 if inside else 4, 0), va="center",
-                      textcoords="offset points", ha="right" if inside else "left", fontsize=8.5,
-                      fontweight="bold" if inside else "normal",
-                      color=color("paper" if inside else "ink"))
+        axes.annotate(
+            text,
+            (end, row),
+            xytext=(-5 if inside else 4, 0),
+            va="center",
+            textcoords="offset points",
+            ha="right" if inside else "left",
+            fontsize=8.5,
+            fontweight="bold" if inside else "normal",
+            color=color("paper" if inside else "ink"),
+        )
 
 
 def _limit(axes: Axes, at: float, text: str) -> None:
@@ -117,8 +143,16 @@ def _limit(axes: Axes, at: float, text: str) -> None:
     axes.set_xlim(0, max(1.05 * axes.get_xlim()[1], 1.06 * at) or 1.0)
     if text:
         axes.axvline(at, color=color("ink"), linewidth=1.2, linestyle=(0, (4, 2)))
-        axes.annotate(text, (at, _NAME_ROW), xytext=(-4, 0), ha="right", va="center",
-                      textcoords="offset points", fontsize=8.5, color=color("ink"))
+        axes.annotate(
+            text,
+            (at, _NAME_ROW),
+            xytext=(-4, 0),
+            ha="right",
+            va="center",
+            textcoords="offset points",
+            fontsize=8.5,
+            color=color("ink"),
+        )
 
 
 def _finish(figure: Figure, axes: Axes, pairs: Sequence[Pair]) -> None:
@@ -128,8 +162,15 @@ def _finish(figure: Figure, axes: Axes, pairs: Sequence[Pair]) -> None:
 
 def _legend(figure: Figure, axes: Axes) -> None:
     handles, labels = axes.get_legend_handles_labels()
-    figure.legend(handles, labels, loc="outside lower right", ncols=3, frameon=False, fontsize=8.5,
-                  labelcolor=color("ink"))
+    figure.legend(
+        handles,
+        labels,
+        loc="outside lower right",
+        ncols=3,
+        frameon=False,
+        fontsize=8.5,
+        labelcolor=color("ink"),
+    )
 
 
 def _height(pairs: Sequence[Pair]) -> float:

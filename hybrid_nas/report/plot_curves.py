@@ -46,8 +46,14 @@ def draw_all_curves(run: Run) -> Figure | None:
             axes.set_ylabel(_accuracy_label(run.front))
     grid.flat[0].set_xlim(100 * min(_left_end(run.curves[pair.id]) for pair in shown), 100)
     some = "" if len(shown) == len(pairs) else f" (the {len(shown)} best of {len(pairs)} pairs)"
-    figure.suptitle(f"Accuracy over coverage on the test split{some}", x=0.01, ha="left",
-                    color=color("ink"), fontsize=11, fontweight="bold")
+    figure.suptitle(
+        f"Accuracy over coverage on the test split{some}",
+        x=0.01,
+        ha="left",
+        color=color("ink"),
+        fontsize=11,
+        fontweight="bold",
+    )
     _legend(figure, grid.flat[0])
     return figure
 
@@ -67,8 +73,13 @@ def draw_curve(run: Run, pair: Pair) -> Figure:
     if router is not None:
         for name, values in _baselines(curve).items():
             if name != "oracle":
-                below.plot(100 * curve.coverage, 100 * (router - values), color=color(name),
-                           linewidth=1.5, linestyle=_DASHES.get(name, "-"))
+                below.plot(
+                    100 * curve.coverage,
+                    100 * (router - values),
+                    color=color(name),
+                    linewidth=1.5,
+                    linestyle=_DASHES.get(name, "-"),
+                )
     bottom, top = below.get_ylim()
     below.set_ylim(min(bottom, -0.5), max(top, 0.5))
     above.set_xlim(100 * _left_end(curve), 100)
@@ -80,16 +91,28 @@ def draw_curve(run: Run, pair: Pair) -> Figure:
 def _draw_methods(axes: Axes, curve: Curve) -> None:
     across = 100 * curve.coverage
     for name, values in _baselines(curve).items():
-        axes.plot(across, 100 * values, color=color(name), linewidth=1.5,
-                  linestyle=_DASHES.get(name, "-"), label=words.printable(words.method(name), 30))
+        axes.plot(
+            across,
+            100 * values,
+            color=color(name),
+            linewidth=1.5,
+            linestyle=_DASHES.get(name, "-"),
+            label=words.printable(words.method(name), 30),
+        )
     router = curve.accuracy.get("router")
     if router is None:
         return
     axes.plot(across, 100 * router, color=color("router"), linewidth=2.4, label="router")
     if curve.stderr is not None:
         error = np.nan_to_num(curve.stderr)
-        axes.fill_between(across, 100 * (router - error), 100 * (router + error),
-                          color=color("router"), alpha=0.15, linewidth=0)
+        axes.fill_between(
+            across,
+            100 * (router - error),
+            100 * (router + error),
+            color=color("router"),
+            alpha=0.15,
+            linewidth=0,
+        )
 
 
 def _draw_targets(axes: Axes, front: Front, pair: Pair) -> None:
@@ -99,9 +122,19 @@ def _draw_targets(axes: Axes, front: Front, pair: Pair) -> None:
         if result.accuracy is None:
             continue
         coverage = result.coverage if result.coverage is not None else float(key)
-        axes.errorbar(100 * coverage, 100 * result.accuracy, yerr=100 * (result.stderr or 0),
-                      fmt="D", markersize=5, color=color("test"), markerfacecolor=color("paper"),
-                      markeredgewidth=1.3, capsize=2, linewidth=1.1, zorder=5)
+        axes.errorbar(
+            100 * coverage,
+            100 * result.accuracy,
+            yerr=100 * (result.stderr or 0),
+            fmt="D",
+            markersize=5,
+            color=color("test"),
+            markerfacecolor=color("paper"),
+            markeredgewidth=1.3,
+            capsize=2,
+            linewidth=1.1,
+            zorder=5,
+        )
 
 
 def _baselines(curve: Curve) -> dict[str, np.ndarray]:
@@ -125,6 +158,15 @@ def _accuracy_label(front: Front) -> str:
 def _legend(figure: Figure, axes: Axes) -> None:
     handles, labels = axes.get_legend_handles_labels()
     if labels:  # the router was drawn last, to be on top; it is named first
-        figure.legend(handles[-1:] + handles[:-1], labels[-1:] + labels[:-1], ncols=5,
-                      loc="outside lower left", frameon=False, labelcolor=color("ink"),
-                      fontsize=8.5, handlelength=2.4, columnspacing=1.4, handletextpad=0.5)
+        figure.legend(
+            handles[-1:] + handles[:-1],
+            labels[-1:] + labels[:-1],
+            ncols=5,
+            loc="outside lower left",
+            frameon=False,
+            labelcolor=color("ink"),
+            fontsize=8.5,
+            handlelength=2.4,
+            columnspacing=1.4,
+            handletextpad=0.5,
+        )

@@ -35,16 +35,30 @@ def draw_pareto(run: Run) -> Figure | None:
     axes = dress(figure.add_subplot(), _title(front, x, y), x.label, y.label)
     if candidates:
         across, up = zip(*candidates, strict=True)
-        axes.scatter(across, up, s=13, color=color("candidate"), alpha=0.5, linewidths=0,
-                     label=f"candidates scored ({len(candidates)})")
+        axes.scatter(
+            across,
+            up,
+            s=13,
+            color=color("candidate"),
+            alpha=0.5,
+            linewidths=0,
+            label=f"candidates scored ({len(candidates)})",
+        )
     _draw_links(axes, score, test)
     _draw_front(axes, front, x, y, score)
     _draw_split(axes, front, y, score, "score")
     _draw_split(axes, front, y, test, "test")
     _focus(axes, np.array(members), np.array(candidates))
     _draw_cloud(axes, front, y)
-    figure.legend(*axes.get_legend_handles_labels(), loc="outside lower left", ncols=3,
-                  frameon=False, labelcolor=color("ink"), fontsize=9, handletextpad=0.5)
+    figure.legend(
+        *axes.get_legend_handles_labels(),
+        loc="outside lower left",
+        ncols=3,
+        frameon=False,
+        labelcolor=color("ink"),
+        fontsize=9,
+        handletextpad=0.5,
+    )
     place_labels(figure, axes, test if len(test) == len(front.pairs) else score, members)
     return figure
 
@@ -55,9 +69,11 @@ Points = dict[int, tuple[float, float]]
 def _axes_of(front: Front) -> tuple[Measure, Measure]:
     """(x, y): accuracy stands up; x is the first other objective or cost that is known at all."""
     objectives = front.objectives or (Objective(ACCURACY + front.target, True),)
-    upright = [o for o in objectives if o.name.startswith(ACCURACY)] or [
-        o for o in objectives if o.maximize
-    ] or list(objectives)
+    upright = (
+        [o for o in objectives if o.name.startswith(ACCURACY)]
+        or [o for o in objectives if o.maximize]
+        or list(objectives)
+    )
     y = upright[0].name
     rest = [o.name for o in objectives if o.name != y]
     cloud = front.cloud is not None
@@ -91,14 +107,24 @@ def _draw_front(axes: Axes, front: Front, x: Measure, y: Measure, score: Points)
     if wanted.get(x.name) is not False or wanted.get(y.name) is not True or len(wanted) != 2:
         return
     steps = sorted(score.values())
-    axes.step([p[0] for p in steps], [p[1] for p in steps], where="post", color=color("router"),
-              linewidth=1.1, alpha=0.55)
+    axes.step(
+        [p[0] for p in steps],
+        [p[1] for p in steps],
+        where="post",
+        color=color("router"),
+        linewidth=1.1,
+        alpha=0.55,
+    )
 
 
 def _draw_links(axes: Axes, score: Points, test: Points) -> None:
     for number in score.keys() & test.keys():
-        axes.plot(*zip(score[number], test[number], strict=True), color=color("muted"),
-                  linewidth=0.8, linestyle=(0, (1, 2)))
+        axes.plot(
+            *zip(score[number], test[number], strict=True),
+            color=color("muted"),
+            linewidth=0.8,
+            linestyle=(0, (1, 2)),
+        )
 
 
 def _draw_split(axes: Axes, front: Front, y: Measure, points: Points, split: Split) -> None:
@@ -109,11 +135,23 @@ def _draw_split(axes: Axes, front: Front, y: Measure, points: Points, split: Spl
     if y.name.startswith(ACCURACY):
         key = y.name.removeprefix(ACCURACY)
         errors = [100 * (pair.at(key, split).stderr or 0) for pair in pairs]
-        axes.errorbar(across, up, yerr=errors, fmt="none", linewidth=1.0, capsize=2, zorder=3,
-                      ecolor=color("router" if split == "score" else "test"),
-                      alpha=0.4 if split == "score" else 0.9)
+        axes.errorbar(
+            across,
+            up,
+            yerr=errors,
+            fmt="none",
+            linewidth=1.0,
+            capsize=2,
+            zorder=3,
+            ecolor=color("router" if split == "score" else "test"),
+            alpha=0.4 if split == "score" else 0.9,
+        )
     drawn = axes.scatter(
-        across, up, s=36, zorder=4, linewidths=1.4,
+        across,
+        up,
+        s=36,
+        zorder=4,
+        linewidths=1.4,
         marker="o" if split == "score" else "D",
         facecolor=color("router") if split == "score" else color("paper"),
         edgecolor=color("router" if split == "score" else "test"),
@@ -131,9 +169,16 @@ def _draw_cloud(axes: Axes, front: Front, y: Measure) -> None:
     bottom, top = axes.get_ylim()
     axes.set_ylim(bottom, max(top, level + 0.07 * (level - bottom)))  # room for the name
     axes.axhline(level, color=color("muted"), linewidth=1, linestyle=(0, (5, 3)))
-    axes.annotate(f"cloud alone: {level:.1f} %{each}", (1, level), xytext=(0, 3), ha="right",
-                  xycoords=("axes fraction", "data"), textcoords="offset points", fontsize=8.5,
-                  color=color("muted"))
+    axes.annotate(
+        f"cloud alone: {level:.1f} %{each}",
+        (1, level),
+        xytext=(0, 3),
+        ha="right",
+        xycoords=("axes fraction", "data"),
+        textcoords="offset points",
+        fontsize=8.5,
+        color=color("muted"),
+    )
 
 
 def _focus(axes: Axes, members: FloatArray, candidates: FloatArray) -> None:
@@ -151,5 +196,13 @@ def _focus(axes: Axes, members: FloatArray, candidates: FloatArray) -> None:
         axes.set_ylim(floor, top)
         axes.set_xlim(left, wall)
         what = "candidate lies" if hidden == 1 else "candidates lie"
-        axes.text(1, 0.015, f"{hidden} {what} outside this range", transform=axes.transAxes,
-                  ha="right", va="bottom", fontsize=8.5, color=color("muted"))
+        axes.text(
+            1,
+            0.015,
+            f"{hidden} {what} outside this range",
+            transform=axes.transAxes,
+            ha="right",
+            va="bottom",
+            fontsize=8.5,
+            color=color("muted"),
+        )

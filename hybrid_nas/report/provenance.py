@@ -64,13 +64,19 @@ def reserve_note(run: Run) -> str:
     sram = _reserve(run, limits.reserve_sram_bytes, "reserve_sram")
     flash = _reserve(run, limits.reserve_flash_bytes, "reserve_flash")
     if sram is None or flash is None:
-        return ("This run does not say how much SRAM and flash were reserved for radio stack and "
-                "application.")
+        return (
+            "This run does not say how much SRAM and flash were reserved for radio stack and "
+            "application."
+        )
     if sram == 0 and flash == 0:
-        return ("The radio stack and application reserve is 0 B: a product needs some of the SRAM "
-                "and flash shown as spare. Search again with --reserve-sram and --reserve-flash.")
-    return (f"The radio stack and application reserve is {words.size(sram)} of SRAM and "
-            f"{words.size(flash)} of flash, counted in what a pair takes.")
+        return (
+            "The radio stack and application reserve is 0 B: a product needs some of the SRAM "
+            "and flash shown as spare. Search again with --reserve-sram and --reserve-flash."
+        )
+    return (
+        f"The radio stack and application reserve is {words.size(sram)} of SRAM and "
+        f"{words.size(flash)} of flash, counted in what a pair takes."
+    )
 
 
 def effort(run: Run) -> str:

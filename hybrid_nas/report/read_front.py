@@ -52,8 +52,10 @@ def read_front(document: Mapping[str, Any] | Fields, where: str = "pareto.json")
     objectives = _objectives(fields.fields("objective"))
     stated = fields.number("target_coverage")
     target = _target(objectives, coverages) if stated is None else format(stated, "g")
-    pairs = [_pair(Fields(item, f"{fields.where}: pairs[{n}]"))
-             for n, item in enumerate(fields.items("pairs"))]
+    pairs = [
+        _pair(Fields(item, f"{fields.where}: pairs[{n}]"))
+        for n, item in enumerate(fields.items("pairs"))
+    ]
     pairs.sort(key=lambda pair: (-(pair.at(target, "score").accuracy or 0.0), pair.id))
     return Front(
         board=fields.text("board"),
@@ -138,8 +140,10 @@ def _pair(fields: Fields) -> Pair:
         ),
         score=_results(fields.fields("hybrid")),
         test=_results(fields.fields("test")),
-        baselines={name: fields.fields("baselines").numbers(name)
-                   for name in fields.fields("baselines").values},
+        baselines={
+            name: fields.fields("baselines").numbers(name)
+            for name in fields.fields("baselines").values
+        },
         auc=fields.number("auc"),
     )
 

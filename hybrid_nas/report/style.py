@@ -80,8 +80,9 @@ def dress(axes: Axes, title: str = "", x: str = "", y: str = "", grid: str = "bo
         spine.set_linewidth(0.8)
     axes.tick_params(colors=color("muted"), labelcolor=color("ink"), length=3, width=0.8)
     if title:
-        axes.set_title(title, loc="left", color=color("ink"), fontsize=10.5, fontweight="bold",
-                       pad=9)
+        axes.set_title(
+            title, loc="left", color=color("ink"), fontsize=10.5, fontweight="bold", pad=9
+        )
     axes.set_xlabel(x, color=color("ink"))
     axes.set_ylabel(y, color=color("ink"))
     return axes

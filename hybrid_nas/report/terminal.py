@@ -87,8 +87,11 @@ def _columns(front: Front) -> list[_Column]:
 
 def _table(console: Console, front: Front) -> Table:
     """The table with the columns that have values and fit, the first of them in any case."""
-    columns = [column for column in _columns(front)
-               if any(column.cell(pair) != words.DASH for pair in front.pairs)]
+    columns = [
+        column
+        for column in _columns(front)
+        if any(column.cell(pair) != words.DASH for pair in front.pairs)
+    ]
     unbounded = console.options.update(max_width=10_000)
     while True:
         table = _build(columns, front)
@@ -100,8 +103,11 @@ def _table(console: Console, front: Front) -> Table:
 def _build(columns: Sequence[_Column], front: Front) -> Table:
     table = Table(box=SIMPLE_HEAD, show_edge=False, pad_edge=False, padding=(0, 1, 0, 0))
     for column in columns:
-        table.add_column(Text(f"{column.name}\n{column.unit}"), no_wrap=True,
-                         justify="right" if column.right else "left")
+        table.add_column(
+            Text(f"{column.name}\n{column.unit}"),
+            no_wrap=True,
+            justify="right" if column.right else "left",
+        )
     for pair in front.pairs:
         style = "bold" if pair is front.best else ""
         table.add_row(*(Text(column.cell(pair)) for column in columns), style=style)

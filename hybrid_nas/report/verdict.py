@@ -34,8 +34,10 @@ def verdict(front: Front) -> Verdict:
     if pair is None:
         return Verdict(
             f"No pair was found within the limits: {words.limits(front.limits)}.",
-            ("Nothing was scored, or nothing that was scored fits. Give larger limits, another "
-             "board, or a smaller search space.",),
+            (
+                "Nothing was scored, or nothing that was scored fits. Give larger limits, another "
+                "board, or a smaller search space.",
+            ),
         )
     sentences = (_routing(front, pair), _latency(front, pair), _memory(front, pair))
     return Verdict(_headline(front, pair), tuple(filter(None, sentences)))
@@ -43,8 +45,11 @@ def verdict(front: Front) -> Verdict:
 
 def best_rival(front: Front, pair: Pair, coverage: str) -> Rival | None:
     """The strongest baseline on the test split (the oracle, which knows the answers, is none)."""
-    found = {name: values[coverage] for name, values in pair.baselines.items()
-             if coverage in values and name != ORACLE}
+    found = {
+        name: values[coverage]
+        for name, values in pair.baselines.items()
+        if coverage in values and name != ORACLE
+    }
     own = pair.at(coverage, "test").accuracy
     if not found or own is None:
         return None
@@ -60,8 +65,10 @@ def _headline(front: Front, pair: Pair) -> str:
         return f"Pair {pair.id} comes first, but its accuracy at {kept} coverage is not known."
     reached = f"{words.accuracy(result)}"
     if front.cloud is None:
-        found = (f"Pair {pair.id} answers {kept} of the inputs and is right on {reached} of these "
-                 f"({split} split)")
+        found = (
+            f"Pair {pair.id} answers {kept} of the inputs and is right on {reached} of these "
+            f"({split} split)"
+        )
     else:
         found = f"Pair {pair.id} reaches {reached} ({split} split) at {kept} coverage"
     return "; ".join([found, *filter(None, [", ".join(_references(front, pair))])]) + "."
@@ -103,8 +110,11 @@ def _latency(front: Front, pair: Pair) -> str:
             parts[0] += f" (the cloud alone {format_ms(query)})"
     if edge is not None:
         kind = pair.cost.edge_latency_is
-        parts.append(("" if parts else "one input takes ") + f"{format_ms(edge)} on the device"
-                     + (f" ({kind})" if kind else ""))
+        parts.append(
+            ("" if parts else "one input takes ")
+            + f"{format_ms(edge)} on the device"
+            + (f" ({kind})" if kind else "")
+        )
     return _sentence(", ".join(parts))
 
 

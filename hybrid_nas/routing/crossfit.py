@@ -66,9 +66,7 @@ def cross_fit(
         return _cross_fit_mlp(
             preparation, z, targets, folds, hidden, tuple(penalties or MLP_PENALTIES), seed
         )
-    return _cross_fit_linear(
-        preparation, z, targets, folds, tuple(penalties or LINEAR_PENALTIES)
-    )
+    return _cross_fit_linear(preparation, z, targets, folds, tuple(penalties or LINEAR_PENALTIES))
 
 
 def _cross_fit_linear(

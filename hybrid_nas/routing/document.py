@@ -56,7 +56,9 @@ def route_document(
             for method, rivals in analysis.gains.items()
         },
         "verdict": {
-            "worth_it": verdict.worth_it, "hybrid": verdict.hybrid, "router": verdict.router
+            "worth_it": verdict.worth_it,
+            "hybrid": verdict.hybrid,
+            "router": verdict.router,
         },
     }
 

@@ -125,9 +125,7 @@ class FittedRouter:
             InputError: if the document is no router of this schema, or its parts do not fit.
         """
         if document.get("schema") != SCHEMA:
-            raise InputError(
-                f"schema {document.get('schema')!r} is no router: expected {SCHEMA!r}"
-            )
+            raise InputError(f"schema {document.get('schema')!r} is no router: expected {SCHEMA!r}")
         try:
             shape, method = design(document["design"]), str(document["method"])
             n_classes, n_features = int(document["n_classes"]), int(document["n_features"])

@@ -17,9 +17,7 @@ class Estimate:
     stderr: float
 
 
-def hybrid_accuracy(
-    base_correct: BoolArray, cloud_correct: BoolArray, sent: BoolArray
-) -> float:
+def hybrid_accuracy(base_correct: BoolArray, cloud_correct: BoolArray, sent: BoolArray) -> float:
     """mean(kept and base right) + mean(sent and cloud right)."""
     return float(np.where(sent, cloud_correct, base_correct).mean())
 

@@ -74,9 +74,7 @@ class RouterNetwork:
         }
         if self.hidden is not None:
             hidden = self.hidden
-            plain["hidden"] = {
-                "weights": hidden.weights.tolist(), "bias": hidden.bias.tolist()
-            }
+            plain["hidden"] = {"weights": hidden.weights.tolist(), "bias": hidden.bias.tolist()}
         return plain
 
     @classmethod

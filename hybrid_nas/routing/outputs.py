@@ -49,8 +49,12 @@ class ModelOutputs:
     source: str = "outputs"
 
     def __post_init__(self) -> None:
-        for field, ndim in (("logits", 2), ("probabilities", 2), ("features", 2), ("confidence",
-        1)):
+        for field, ndim in (
+            ("logits", 2),
+            ("probabilities", 2),
+            ("features", 2),
+            ("confidence", 1),
+        ):
             if self._has(field):
                 self._settle(field, checks.real_array(self._get(field), ndim, self._name(field)))
         for field in ("labels", "predicted"):

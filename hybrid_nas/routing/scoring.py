@@ -201,9 +201,7 @@ def _score_decisions(
     return CoverageScore(estimate.value, estimate.stderr, coverage)
 
 
-def _oracle(
-    base_correct: BoolArray, cloud_correct: BoolArray | None, coverage: float
-) -> float:
+def _oracle(base_correct: BoolArray, cloud_correct: BoolArray | None, coverage: float) -> float:
     if cloud_correct is not None:
         return oracle_accuracy(base_correct, cloud_correct, coverage)
     return min(1.0, float(base_correct.mean()) / coverage) if coverage > 0.0 else 1.0

@@ -95,12 +95,15 @@ def select_router(
             min(n_folds, max(2, evidence.n_groups)),
             seed,
         )
-        targets = head_targets(
-            heads_of(objectives), evidence.base_correct, evidence.cloud_correct
-        )
+        targets = head_targets(heads_of(objectives), evidence.base_correct, evidence.cloud_correct)
         fitted = cross_fit(
-            evidence.signals, evidence.widths, targets, folds,
-            hidden=hidden, penalties=penalties, seed=seed,
+            evidence.signals,
+            evidence.widths,
+            targets,
+            folds,
+            hidden=hidden,
+            penalties=penalties,
+            seed=seed,
         )
         scores |= {name: fitted.out_of_fold_score(name) for name in objectives}
     choice = choose_method(evidence, scores, objectives, coverages, min_z)

@@ -95,9 +95,7 @@ class _Tally:
         self.decided = {method: np.zeros((len(coverages), n)) for method in methods}
         self.matched = {method: np.zeros((len(coverages), n)) for method in methods}
 
-    def add(
-        self, selection: Selection, known: Evidence, unseen: Evidence, rows: BoolArray
-    ) -> None:
+    def add(self, selection: Selection, known: Evidence, unseen: Evidence, rows: BoolArray) -> None:
         for method in self.decided:
             score = selection.score(_concrete(selection, method), unseen)
             for index, coverage in enumerate(self.coverages):

@@ -96,6 +96,11 @@ def _check_feasible(setup: SearchSetup) -> None:
 def _run_record(setup: SearchSetup, digests: dict[str, Any]) -> dict[str, Any]:
     settings, limits = setup.settings, setup.limits
     warnings = list(setup.data.warnings)
+    if setup.opened.info.data_fingerprint != setup.data.fingerprint:
+        warnings.append(
+            f"the supernet was not trained on this data ({setup.opened.info.data}): where its "
+            "training images overlap with the score or test split, accuracies are too high"
+        )
     if settings.reserve_sram_bytes == settings.reserve_flash_bytes == 0:
         warnings.append(
             "nothing is reserved for a radio stack and the application "

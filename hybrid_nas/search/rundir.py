@@ -15,6 +15,7 @@ import yaml
 
 from hybrid_nas.errors import InputError
 from hybrid_nas.files import atomic_write
+from hybrid_nas.yaml_documents import file_yaml
 
 SCHEMA = "hybrid-nas/run/1"
 
@@ -62,13 +63,7 @@ class RunDirectory:
         """
         if not self.settings.is_file():
             raise InputError(f"{self.path} is no run directory: it has no run.yaml")
-        try:
-            document = yaml.safe_load(self.settings.read_text())
-        except yaml.YAMLError as error:
-            raise InputError(f"{self.settings} is not valid YAML") from error
-        if not isinstance(document, dict) or document.get("schema") != SCHEMA:
-            raise InputError(f"{self.settings} must have 'schema: {SCHEMA}'")
-        return document
+        return file_yaml(self.settings, SCHEMA)
 
     def write_json(self, path: Path, document: Any) -> None:
         """Write a JSON document; no figure in it may be infinite or not a number."""

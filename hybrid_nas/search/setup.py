@@ -25,6 +25,7 @@ from hybrid_nas.search.problem import Problem
 from hybrid_nas.search.scorer import SEARCH_SPLITS, Scorer
 from hybrid_nas.search.settings import SearchSettings
 from hybrid_nas.spaces.space import SearchSpace
+from hybrid_nas.supernet.evaluation import check_data_fits
 from hybrid_nas.supernet.runner import SubnetRunner
 from hybrid_nas.supernet.sources import OpenedSupernet, bundled_cloud_path, open_supernet
 from hybrid_nas.threads import cores
@@ -75,13 +76,7 @@ class SearchSetup:
                 "give --supernet supernet.pt"
             )
         opened = open_supernet(settings.supernet, space=settings.space)
-        shape, classes = opened.info.input_shape, len(opened.info.classes)
-        if shape != self.data.image_shape or classes != len(self.data.classes):
-            raise InputError(
-                f"supernet {opened.path} is for images {shape} (h, w, channels) and {classes} "
-                f"classes, data {self.data.name} has {self.data.image_shape} and "
-                f"{len(self.data.classes)}: give the supernet that was trained for this data"
-            )
+        check_data_fits(opened.info, self.data)
         return opened
 
     @property

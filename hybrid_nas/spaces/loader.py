@@ -8,13 +8,12 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from hybrid_nas.errors import InputError
 from hybrid_nas.resources import search_space_files
 from hybrid_nas.spaces.families import Frame, mbconv_space, resnet_space
 from hybrid_nas.spaces.opspec import ACTIVATIONS
 from hybrid_nas.spaces.space import Gene, SearchSpace, Slot, Value
+from hybrid_nas.yaml_documents import file_yaml
 
 SCHEMA = "hybrid-nas/space/1"
 _Family = Callable[[dict[str, Any], Frame], tuple[tuple[Gene, ...], tuple[Slot, ...]]]
@@ -23,6 +22,7 @@ _REQUIRED = {
     "mbconv": {"resolution", "width", "stem", "first_block", "stages", "head"},
     "resnet": {"resolution", "width", "stem_depth", "depth", "expand", "stages"},
 }
+_POSITIVE = 1e-9
 IMAGENET_SHAPE = (224, 224, 3)
 IMAGENET_CLASSES = 1000
 
@@ -43,12 +43,7 @@ def read_space_file(name: str) -> dict[str, Any]:
         raise InputError(
             f"no search space {name!r}: give one of {', '.join(sorted(known))}, or a YAML file"
         )
-    try:
-        spec = yaml.safe_load(path.read_text())
-    except yaml.YAMLError as error:
-        raise InputError(f"{path} is not valid YAML: {' '.join(str(error).split())}") from error
-    if not isinstance(spec, dict) or spec.get("schema") != SCHEMA:
-        raise InputError(f"{path} must be a mapping with 'schema: {SCHEMA}'")
+    spec = file_yaml(path, SCHEMA)
     if "extends" in spec:
         parent = spec.pop("extends")
         if parent == spec.get("name"):
@@ -67,7 +62,7 @@ def _check(spec: dict[str, Any], path: Path) -> None:
         raise InputError(f"{path}: missing {', '.join(sorted(missing))}")
     for key in ("resolution", "width", "depth", "expand"):
         if key in spec:
-            _check_choices(spec[key], f"{path}: {key}")
+            _check_choices(spec[key], f"{path}: {key}", 0 if key == "depth" else _POSITIVE)
     for number, stage in enumerate(spec["stages"], 1):
         for key in ("depth", "kernel", "expand"):
             if key in stage:
@@ -79,11 +74,13 @@ def _check(spec: dict[str, Any], path: Path) -> None:
             )
 
 
-def _check_choices(choices: object, where: str) -> None:
+def _check_choices(choices: object, where: str, least: float = _POSITIVE) -> None:
     numbers = choices if isinstance(choices, list) else []
-    good = all(isinstance(c, (int, float)) and not isinstance(c, bool) and c >= 0 for c in numbers)
+    good = all(
+        isinstance(c, (int, float)) and not isinstance(c, bool) and c >= least for c in numbers
+    )
     if not numbers or not good or len(set(numbers)) != len(numbers):
-        raise InputError(f"{where} must be a list of different positive numbers (got {choices!r})")
+        raise InputError(f"{where} must be a list of different numbers above 0 (got {choices!r})")
 
 
 def load_space(

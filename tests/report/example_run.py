@@ -53,12 +53,20 @@ def make_run(
         "latency_table": "stm32f746-made-up" if latency else None,
         "coverages": list(COVERAGES),
         "target_coverage": 0.7,
-        "objective": {"names": ["accuracy@0.7", "mean-latency@0.7"],
-                      "directions": ["maximize", "minimize"]},
+        "objective": {
+            "names": ["accuracy@0.7", "mean-latency@0.7"],
+            "directions": ["maximize", "minimize"],
+        },
         "data": {"name": data_name, "test_images": TEST_IMAGES},
         "pairs": [_pair(candidate, folder, rng, cloud) for candidate in front],
-        "cloud": {"name": "bundled cloud model", "accuracy": 0.972, "latency_ms": 200.0,
-                  "uplink_ms": QUERY_MS - 200.0} if cloud else None,
+        "cloud": {
+            "name": "bundled cloud model",
+            "accuracy": 0.972,
+            "latency_ms": 200.0,
+            "uplink_ms": QUERY_MS - 200.0,
+        }
+        if cloud
+        else None,
         "baseline_note": "Baselines and router send exactly as many inputs: each is cut at its own "
         "quantile of the test split.",
     }
@@ -79,8 +87,14 @@ def _candidate(number: int, rng: np.random.Generator, cloud: bool, latency: bool
         for place in range(1, depth + 1):
             genes[f"k{stage}.{place}"] = int(rng.choice([3, 5, 7]))
             genes[f"e{stage}.{place}"] = int(rng.choice([3, 4, 6]))
-    macs = int(5.5e6 * (width / 0.5) ** 2 * (resolution / 48) ** 2 * sum(depths) / 15
-               * rng.uniform(0.8, 1.2))
+    macs = int(
+        5.5e6
+        * (width / 0.5) ** 2
+        * (resolution / 48) ** 2
+        * sum(depths)
+        / 15
+        * rng.uniform(0.8, 1.2)
+    )
     params = int(6.5e5 * (width / 0.5) ** 1.5 * sum(depths) / 15 * rng.uniform(0.9, 1.1))
     base = float(0.905 - 0.24 * np.exp(-macs / 3.2e6) + rng.normal(0, 0.008))
     edge_ms = 4.0 + macs / 1.1e5 if latency else None
@@ -108,6 +122,7 @@ def _candidate(number: int, rng: np.random.Generator, cloud: bool, latency: bool
 
 def _front(candidates: list[dict[str, Any]], size: int) -> list[dict[str, Any]]:
     """Non-dominated in accuracy and mean latency; padded with the next best to `size`."""
+
     def order(candidate: dict[str, Any]) -> float:
         latency_ms = candidate["mean_latency_ms"]
         return float(candidate["macs"] if latency_ms is None else latency_ms)
@@ -184,9 +199,7 @@ def _result(
     }
 
 
-def _curves(
-    candidate: dict[str, Any], rng: np.random.Generator, cloud: bool
-) -> dict[str, Any]:
+def _curves(candidate: dict[str, Any], rng: np.random.Generator, cloud: bool) -> dict[str, Any]:
     coverage = np.round(np.linspace(0.05, 1.0, 39), 4)
     sent = 1 - coverage
     base = candidate["base_accuracy"] - 0.012  # selection made the score optimistic
@@ -227,12 +240,14 @@ def _trials_document(candidates: list[dict[str, Any]]) -> dict[str, Any]:
         latency_ms = candidate["mean_latency_ms"]
         volume = (candidate["accuracy"]["0.7"] - 0.7) * (2000 - (latency_ms or 700))
         best = max(best, volume)
-        trials.append({
-            **candidate,
-            "values": [candidate["accuracy"]["0.7"], latency_ms],
-            "seconds": {"total": 1.9, "network": 1.7, "router": 0.12},
-            "hypervolume": best,
-        })
+        trials.append(
+            {
+                **candidate,
+                "values": [candidate["accuracy"]["0.7"], latency_ms],
+                "seconds": {"total": 1.9, "network": 1.7, "router": 0.12},
+                "hypervolume": best,
+            }
+        )
     return {"schema": "hybrid-nas/trials/1", "trials": trials}
 
 
@@ -244,15 +259,26 @@ def _settings(folder: Path, data_name: str) -> dict[str, Any]:
         "finished": "2025-01-01T12:04:12+00:00",
         "seconds": 252.3,
         "settings": {
-            "board": "stm32f746", "runtime": "tinyengine", "space": "mcunet-digits",
-            "data": data_name, "coverage": [0.9, 0.7, 0.5], "trials": 120, "sampler": "default",
-            "uplink_image": "input", "jobs": 1, "reserve_sram_bytes": 0, "reserve_flash_bytes": 0,
+            "board": "stm32f746",
+            "runtime": "tinyengine",
+            "space": "mcunet-digits",
+            "data": data_name,
+            "coverage": [0.9, 0.7, 0.5],
+            "trials": 120,
+            "sampler": "default",
+            "uplink_image": "input",
+            "jobs": 1,
+            "reserve_sram_bytes": 0,
+            "reserve_flash_bytes": 0,
             "storage": "postgresql://searcher:hunter2@db.example/studies",
         },
         "seeds": {"search": 0, "split": 0, "router": 0},
         "versions": {"hybrid-nas": "0.1.0", "python": "3.11.2", "torch": "2.13.0"},
-        "hashes": {"data": "made-up-" + "0" * 56, "supernet": "made-up-" + "1" * 56,
-                   "latency_table": "made-up-" + "2" * 56},
+        "hashes": {
+            "data": "made-up-" + "0" * 56,
+            "supernet": "made-up-" + "1" * 56,
+            "latency_table": "made-up-" + "2" * 56,
+        },
         "understood": {"sram": "96 KB (98,304 bytes)", "flash": "1 MB (1,048,576 bytes)"},
         "notes": ["Made up for the tests of the report: no number here was measured."],
         "warnings": ["The standard error on the score split is above one point for 2 candidates."],

@@ -94,15 +94,14 @@ def test_links_lead_somewhere(html: str) -> None:
     assert len(own) == len(set(own)) == 3
 
 
-def test_score_and_test_of_every_pair_stand_side_by_side(
-    html: str, pareto: dict[str, Any]
-) -> None:
+def test_score_and_test_of_every_pair_stand_side_by_side(html: str, pareto: dict[str, Any]) -> None:
     text = Page(html).text
     for pair in pareto["pairs"]:
         for key in ("0.9", "0.7", "0.5"):
             score, test = pair["hybrid"][key], pair["test"][key]
-            both = " ".join(f"{100 * r['accuracy']:.1f} % ± {100 * r['stderr']:.1f}"
-                            for r in (score, test))
+            both = " ".join(
+                f"{100 * r['accuracy']:.1f} % ± {100 * r['stderr']:.1f}" for r in (score, test)
+            )
             assert both in text
 
 
@@ -148,8 +147,10 @@ def test_text_of_documents_is_escaped_everywhere(tmp_path: Path) -> None:
     folder = make_run(tmp_path / "<b>run", pairs=2, trials=8, data_name=EVIL)
     pareto = json.loads((folder / "pareto.json").read_text())
     kept = {"schema", "directions", "names"}
-    pareto = {key: spoiled(value) if key not in kept and key != "objective" else value
-              for key, value in pareto.items()}
+    pareto = {
+        key: spoiled(value) if key not in kept and key != "objective" else value
+        for key, value in pareto.items()
+    }
     (folder / "pareto.json").write_text(json.dumps(pareto))
     settings = spoiled(yaml.safe_load((folder / "run.yaml").read_text()))
     settings[EVIL] = {EVIL: [EVIL]}

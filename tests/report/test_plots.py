@@ -30,10 +30,20 @@ from tests.report.example_run import make_run
 # Deficiency", 2009; severity 1.0, in linear RGB.
 DEFICIENCIES = {
     "none": np.eye(3),
-    "protanopia": np.array([[0.152286, 1.052583, -0.204868], [0.114503, 0.786281, 0.099216],
-                            [-0.003882, -0.048116, 1.051998]]),
-    "deuteranopia": np.array([[0.367322, 0.860646, -0.227968], [0.280085, 0.672501, 0.047413],
-                              [-0.011820, 0.042940, 0.968881]]),
+    "protanopia": np.array(
+        [
+            [0.152286, 1.052583, -0.204868],
+            [0.114503, 0.786281, 0.099216],
+            [-0.003882, -0.048116, 1.051998],
+        ]
+    ),
+    "deuteranopia": np.array(
+        [
+            [0.367322, 0.860646, -0.227968],
+            [0.280085, 0.672501, 0.047413],
+            [-0.011820, 0.042940, 0.968881],
+        ]
+    ),
 }
 
 
@@ -64,8 +74,9 @@ def bar_ends(axes_number: int, figure: Figure) -> list[float]:
 def test_pareto_plot_shows_every_candidate_and_both_splits(run: Run) -> None:
     figure = draw_pareto(run)
     assert figure is not None
-    candidates = [(t.measures["mean_latency_ms"], 100 * t.measures["accuracy@0.7"])
-                  for t in run.trials]
+    candidates = [
+        (t.measures["mean_latency_ms"], 100 * t.measures["accuracy@0.7"]) for t in run.trials
+    ]
     np.testing.assert_allclose(points(figure, "candidates"), candidates)
     for split in ("score", "test"):
         results = [pair.at("0.7", split) for pair in run.front.pairs]  # type: ignore[arg-type]
@@ -95,8 +106,10 @@ def test_other_objectives_make_other_axes(run: Run) -> None:
     axes = figure.axes[0]
     assert axes.get_xlabel() == "SRAM (KB)"
     assert axes.get_ylabel() == "hybrid accuracy at 90 % coverage (%)"
-    expected = [((p.cost.sram_bytes or 0) / 1024, 100 * (p.at("0.9", "score").accuracy or 0))
-                for p in run.front.pairs]
+    expected = [
+        ((p.cost.sram_bytes or 0) / 1024, 100 * (p.at("0.9", "score").accuracy or 0))
+        for p in run.front.pairs
+    ]
     np.testing.assert_allclose(points(figure, "front, score"), expected)
 
 
@@ -118,7 +131,7 @@ def test_memory_bars_end_at_the_bytes_and_limits_are_lines(run: Run) -> None:
     sram = [(pair.cost.sram_bytes or 0) / 1024 for pair in run.front.pairs]
     flash = [(pair.cost.flash_bytes or 0) / 1024 for pair in run.front.pairs]
     np.testing.assert_allclose(bar_ends(0, figure), sram)
-    np.testing.assert_allclose(bar_ends(1, figure)[-len(flash):], flash)
+    np.testing.assert_allclose(bar_ends(1, figure)[-len(flash) :], flash)
     assert {"limit 96 KB", "limit 1 MB"} <= set(texts(figure))
 
 
@@ -127,7 +140,7 @@ def test_latency_bars_add_up_to_the_mean(tmp_path: Path) -> None:
     figure = draw_latency(run)
     assert figure is not None
     means = [pair.at("0.7", "test").mean_latency_ms for pair in run.front.pairs]
-    np.testing.assert_allclose(bar_ends(1, figure)[-len(means):], means)
+    np.testing.assert_allclose(bar_ends(1, figure)[-len(means) :], means)
     assert {"limit 90 ms", "cloud alone 2000 ms"} <= set(texts(figure))
 
 
@@ -206,8 +219,13 @@ def linear(color: str) -> FloatArray:
 
 def lab(rgb: FloatArray) -> FloatArray:
     """CIE L*a*b* (D65) of linear RGB."""
-    to_xyz = np.array([[0.4124564, 0.3575761, 0.1804375], [0.2126729, 0.7151522, 0.0721750],
-                       [0.0193339, 0.1191920, 0.9503041]])
+    to_xyz = np.array(
+        [
+            [0.4124564, 0.3575761, 0.1804375],
+            [0.2126729, 0.7151522, 0.0721750],
+            [0.0193339, 0.1191920, 0.9503041],
+        ]
+    )
     xyz = to_xyz @ np.clip(rgb, 0, 1) / np.array([0.95047, 1.0, 1.08883])
     f = np.where(xyz > 216 / 24389, np.cbrt(xyz), (24389 / 27 * xyz + 16) / 116)
     return np.array([116 * f[1] - 16, 500 * (f[0] - f[1]), 200 * (f[1] - f[2])])

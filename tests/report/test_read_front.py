@@ -37,7 +37,8 @@ def test_values_are_those_of_the_document(pareto: dict[str, Any]) -> None:
         assert pair.at("0.9", "test").stderr == given_pair["test"]["0.9"]["stderr"]
         assert dict(pair.baselines["msp"]) == given_pair["baselines"]["msp"]
     assert front.objectives == (
-        Objective("accuracy@0.7", True), Objective("mean_latency_ms", False)
+        Objective("accuracy@0.7", True),
+        Objective("mean_latency_ms", False),
     )
     assert front.cloud is not None and front.cloud.query_ms == 2000.0
 
@@ -134,8 +135,9 @@ def test_another_document_is_refused_in_one_line(
 
 json_values = st.recursive(
     st.none() | st.booleans() | st.floats() | st.integers() | st.text(max_size=8),
-    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=8), inner,
-                                                                max_size=3),
+    lambda inner: (
+        st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=8), inner, max_size=3)
+    ),
     max_leaves=6,
 )
 
@@ -148,8 +150,9 @@ def test_any_value_anywhere_gives_a_report_or_an_input_error(
     document = json.loads((run_dir / "pareto.json").read_text())
     place: Any = document
     while True:
-        key = data.draw(st.sampled_from(sorted(place) if isinstance(place, dict)
-                                        else range(len(place))))
+        key = data.draw(
+            st.sampled_from(sorted(place) if isinstance(place, dict) else range(len(place)))
+        )
         deeper = isinstance(place[key], dict | list) and len(place[key]) > 0
         if not deeper or data.draw(st.booleans()):
             break

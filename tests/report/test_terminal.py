@@ -30,8 +30,19 @@ def shown(pareto: dict[str, Any], width: int, run_dir: Path = NOWHERE.parent) ->
 def test_a_hundred_columns_show_everything(pareto: dict[str, Any]) -> None:
     text = shown(pareto, 100)
     heading = text.splitlines()[1].split()
-    assert heading == ["pair", "base", "MACs", "SRAM", "flash", "device", "alone", "score", "test",
-                       "mean", "router"]
+    assert heading == [
+        "pair",
+        "base",
+        "MACs",
+        "SRAM",
+        "flash",
+        "device",
+        "alone",
+        "score",
+        "test",
+        "mean",
+        "router",
+    ]
     for pair in pareto["pairs"]:
         row = next(line for line in text.splitlines() if line.split()[:1] == [str(pair["id"])])
         score, test = pair["hybrid"]["0.7"], pair["test"]["0.7"]
@@ -113,5 +124,7 @@ def test_the_verdict_says_when_a_plain_confidence_is_better(
 def test_what_does_not_fit_is_said_to_be_too_much(pareto: dict[str, Any]) -> None:
     pareto["pairs"] = pareto["pairs"][:1]
     pareto["pairs"][0]["cost"]["sram_bytes"] = 100 * 1024
-    assert any("SRAM 100 KB of 96 KB (4 KB too much)" in sentence
-               for sentence in verdict(read_front(pareto)).sentences)
+    assert any(
+        "SRAM 100 KB of 96 KB (4 KB too much)" in sentence
+        for sentence in verdict(read_front(pareto)).sentences
+    )

@@ -36,8 +36,7 @@ def test_accuracy_with_its_standard_error(result: Result, text: str) -> None:
 
 @pytest.mark.parametrize(
     ("difference", "text"),
-    [(0.0112, "+1.1"), (-0.0112, "\N{MINUS SIGN}1.1"), (-0.0001, "0.0"), (0.0, "0.0"),
-     (None, "–")],
+    [(0.0112, "+1.1"), (-0.0112, "\N{MINUS SIGN}1.1"), (-0.0001, "0.0"), (0.0, "0.0"), (None, "–")],
 )
 def test_differences_have_a_sign_unless_they_round_to_nothing(
     difference: float | None, text: str
@@ -46,8 +45,8 @@ def test_differences_have_a_sign_unless_they_round_to_nothing(
 
 
 @pytest.mark.parametrize(
-    ("key", "text"), [("0.7", "70 %"), ("0.07", "7 %"), ("0.125", "12.5 %"), (1.0, "100 %"),
-                      ("odd", "odd")],
+    ("key", "text"),
+    [("0.7", "70 %"), ("0.07", "7 %"), ("0.125", "12.5 %"), (1.0, "100 %"), ("odd", "odd")],
 )
 def test_coverage_keys_are_written_as_percentages(key: str | float, text: str) -> None:
     assert words.coverage(key) == text
@@ -55,8 +54,15 @@ def test_coverage_keys_are_written_as_percentages(key: str | float, text: str) -
 
 @pytest.mark.parametrize(
     ("value", "text"),
-    [(0, "0"), (999, "999"), (12_800_000, "12.8 M"), (740_000, "740 k"), (999_600, "1.00 M"),
-     (2_373, "2.37 k"), (None, "–")],
+    [
+        (0, "0"),
+        (999, "999"),
+        (12_800_000, "12.8 M"),
+        (740_000, "740 k"),
+        (999_600, "1.00 M"),
+        (2_373, "2.37 k"),
+        (None, "–"),
+    ],
 )
 def test_counts_have_three_digits(value: int | None, text: str) -> None:
     assert words.count(value) == text
@@ -86,8 +92,17 @@ def test_labels_of_plots_are_short_and_have_no_control_characters() -> None:
 
 
 def test_stages_follow_the_genes_of_the_mcunet_space() -> None:
-    genes = {"resolution": 48, "width": 0.5, "d1": 2, "k1.1": 3, "e1.1": 4, "k1.2": 7, "e1.2": 6,
-             "k2.1": 5, "e2.1": 3}
+    genes = {
+        "resolution": 48,
+        "width": 0.5,
+        "d1": 2,
+        "k1.1": 3,
+        "e1.1": 4,
+        "k1.2": 7,
+        "e1.2": 6,
+        "k2.1": 5,
+        "e2.1": 3,
+    }
     table = stages(genes)
     assert table.columns == ("stage", "blocks", "kernel sizes", "expansion ratios")
     assert table.rows == (("1", "2", "3 · 7", "4 · 6"), ("2", "1", "5", "3"))
@@ -102,17 +117,26 @@ def test_genes_of_another_format_are_listed_as_they_are() -> None:
 
 def test_settings_become_tables_of_text() -> None:
     tables = provenance.fact_tables(
-        {"schema": "x", "command": "c", "warnings": ["w"], "settings": {"a_bytes": 1024, "b": {
-            "c": [1, 2], "d": None}, "e": True}}
+        {
+            "schema": "x",
+            "command": "c",
+            "warnings": ["w"],
+            "settings": {"a_bytes": 1024, "b": {"c": [1, 2], "d": None}, "e": True},
+        }
     )
     assert [table.title for table in tables] == ["run", "settings"]
     assert tables[0].rows == (("command", "c"),)
-    assert dict(tables[1].rows) == {"a bytes": "1 KB (1,024 bytes)", "b.c": "1, 2", "b.d": "–",
-                                    "e": "yes"}
+    assert dict(tables[1].rows) == {
+        "a bytes": "1 KB (1,024 bytes)",
+        "b.c": "1, 2",
+        "b.d": "–",
+        "e": "yes",
+    }
 
 
-@given(st.text(st.characters(blacklist_characters=":/@", blacklist_categories=["Z", "C"]),
-               min_size=4))
+@given(
+    st.text(st.characters(blacklist_characters=":/@", blacklist_categories=["Z", "C"]), min_size=4)
+)
 def test_passwords_of_databases_are_not_shown(password: str) -> None:
     shown = provenance.hide_passwords(f"--storage postgresql+psycopg://ann:{password}@db.example/x")
     assert shown == "--storage postgresql+psycopg://ann:***@db.example/x"

@@ -137,8 +137,9 @@ def test_only_the_largest_learns_at_first(tiny_space: SearchSpace) -> None:
     assert matrices
     middle = weights(trainer)
     assert all(torch.equal(before[name], middle[name]) for name in matrices)
-    assert not torch.equal(before["first_conv.conv.conv.weight"],
-                           middle["first_conv.conv.conv.weight"])
+    assert not torch.equal(
+        before["first_conv.conv.conv.weight"], middle["first_conv.conv.conv.weight"]
+    )
     trainer.run()
     assert not all(torch.equal(middle[name], weights(trainer)[name]) for name in matrices)
 
