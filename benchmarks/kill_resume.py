@@ -28,6 +28,8 @@ Finished = dict[int, tuple[str, tuple[float, ...]]]
 
 def finished_trials(study: Path) -> Finished:
     """Gene set and values of every finished trial by number, read without Optuna."""
+    if not study.exists():
+        return {}
     with sqlite3.connect(study, timeout=60) as connection:
         if not connection.execute(
             "select 1 from sqlite_master where name = 'trial_values'"
@@ -46,19 +48,25 @@ def finished_trials(study: Path) -> Finished:
 
 
 def wait_and_kill(
-    process: subprocess.Popen[bytes], log: Path, rng: np.random.Generator, in_write: bool
+    process: subprocess.Popen[bytes], study: Path, rng: np.random.Generator, in_write: bool
 ) -> bool:
-    """Kill the process at a random moment; False if it was done before."""
-    deadline = time.monotonic() + rng.uniform(1.0, 14.0)
-    while time.monotonic() < deadline:
-        if process.poll() is not None:
-            return False
-        time.sleep(0.05)
-    if in_write:
-        before = log.stat().st_mtime_ns if log.exists() else 0
+    """Kill the process at a random moment; False if it was done before.
+
+    One time in four that is during start-up, else up to five seconds after it has finished a trial.
+    """
+    if rng.random() < 0.25:
+        time.sleep(rng.uniform(0.5, 8.0))
+    else:
+        before = len(finished_trials(study))
+        while process.poll() is None and len(finished_trials(study)) == before:
+            time.sleep(0.05)
+        time.sleep(rng.uniform(0.0, 5.0))
+    log = study.with_name("study.db-wal")
+    if in_write and log.exists():
+        last = log.stat().st_mtime_ns
         limit = time.monotonic() + 20
-        while time.monotonic() < limit and process.poll() is None:
-            if log.exists() and log.stat().st_mtime_ns != before:
+        while process.poll() is None and time.monotonic() < limit:
+            if log.exists() and log.stat().st_mtime_ns != last:
                 break
     if process.poll() is not None:
         return False
@@ -86,14 +94,14 @@ def main() -> None:
             flags, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True
         )
         if kills < arguments.kills:
-            killed = wait_and_kill(process, folder / "study.db-wal", rng, kills % 2 == 1)
+            killed = wait_and_kill(process, folder / "study.db", rng, kills % 2 == 1)
             kills += killed
         else:
             process.wait()
             killed = False
         if not killed:
             status = process.returncode
-        now = finished_trials(folder / "study.db") if (folder / "study.db").exists() else {}
+        now = finished_trials(folder / "study.db")
         lost += len(before.keys() - now.keys())
         changed += sum(now[k] != before[k] for k in before.keys() & now.keys())
         before = now

@@ -20,7 +20,7 @@ from hybrid_nas.routing.designs import DEFAULT_DESIGN
 from hybrid_nas.routing.ranking import accuracy_curve
 from hybrid_nas.routing.scoring import evaluate_pair, paired_gains
 from hybrid_nas.search.candidate import Candidate
-from hybrid_nas.search.scorer import SEARCH_SPLITS, Scorer
+from hybrid_nas.search.scorer import Scorer
 from hybrid_nas.search.setup import SearchSetup
 from hybrid_nas.supernet.runner import SubnetRunner
 
@@ -58,7 +58,7 @@ def one_base(genes: tuple[int, ...], setup: SearchSetup, arguments: argparse.Nam
         runner = SubnetRunner(
             setup.opened.supernet,
             data.training_images(256, seed).images,
-            {split: data.split(split).images for split in (*SEARCH_SPLITS, "test")},
+            lambda split, data=data: data.split(split).images,
             threads=arguments.threads,
         )
         scorer = Scorer(runner, data, setup.cloud, setup.settings)

@@ -1,6 +1,6 @@
 """Where the time of scoring a candidate goes, on the bundled default.
 
-    python benchmarks/scoring_throughput.py [--candidates 20]
+python benchmarks/scoring_throughput.py [--candidates 20]
 """
 
 from __future__ import annotations

@@ -104,8 +104,9 @@ class Scorer:
     def score(self, candidate: Candidate, costs: Costs) -> PairFigures:
         """Figures of a pair on the score split.
 
-        Methods and candidates are compared at exactly the target coverage, by ranking the score
-        split's inputs: a threshold that happens to send more would look better than it is.
+        Candidates are compared at exactly the target coverage, by ranking the score split's inputs:
+        a threshold that happens to send more would look better than it is. The target is a floor:
+        where the router's score is a gain, inputs without one stay on the device.
 
         Args:
             candidate: the pair.
@@ -118,8 +119,11 @@ class Scorer:
         outputs, cloud = base.splits["score"], self.cloud_correct("score")
         score = router.send_score(outputs)
         edge_ms = float(costs.latency_ms[0])
+        floor = float((score <= 0).mean()) if router.break_even else 0.0
         at = {
-            coverage: at_exact_coverage(score, outputs, cloud, coverage, edge_ms, self.settings)
+            coverage: at_exact_coverage(
+                score, outputs, cloud, max(coverage, floor), edge_ms, self.settings
+            )
             for coverage in self.settings.coverages
         }
         return PairFigures(

@@ -5,11 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
+from typing import cast
 
 import numpy as np
 
 from hybrid_nas.data.cloud import CloudModel, cloud_outputs, open_cloud
-from hybrid_nas.data.dataset import Dataset
+from hybrid_nas.data.dataset import Dataset, Split
 from hybrid_nas.data.resize import parse_image_size
 from hybrid_nas.data.sources import open_dataset
 from hybrid_nas.errors import InputError
@@ -22,7 +23,7 @@ from hybrid_nas.hardware.runtimes import load_runtime
 from hybrid_nas.hardware.uplink import UplinkImage
 from hybrid_nas.search.candidate import CandidateSpace
 from hybrid_nas.search.problem import Problem
-from hybrid_nas.search.scorer import SEARCH_SPLITS, Scorer
+from hybrid_nas.search.scorer import Scorer
 from hybrid_nas.search.settings import SearchSettings
 from hybrid_nas.spaces.space import SearchSpace
 from hybrid_nas.supernet.evaluation import check_data_fits
@@ -145,7 +146,7 @@ class SearchSetup:
         runner = SubnetRunner(
             self.opened.supernet,
             calibration.images,
-            {split: self.data.split(split).images for split in (*SEARCH_SPLITS, "test")},
+            lambda split: self.data.split(cast(Split, split)).images,
             threads=threads,
         )
         return Scorer(runner, self.data, self.cloud, settings)

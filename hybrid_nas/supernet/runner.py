@@ -8,7 +8,7 @@ about twice as fast as torch on these networks.
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -61,7 +61,7 @@ class SubnetRunner:
     Args:
         supernet: in evaluation mode, on the CPU.
         calibration: training images for batch-norm statistics, uint8 (n, h, w, c).
-        images: sets of images by name, uint8 (n, h, w, c).
+        images: gives a set of images by name, uint8 (n, h, w, c); asked when a set is first run.
         threads: cores to use.
     """
 
@@ -69,7 +69,7 @@ class SubnetRunner:
         self,
         supernet: Supernet,
         calibration: ByteArray,
-        images: Mapping[str, ByteArray],
+        images: Callable[[str], ByteArray],
         *,
         threads: int = 1,
     ) -> None:
@@ -93,7 +93,7 @@ class SubnetRunner:
     def _pixels(self, name: str, size: tuple[int, int]) -> torch.Tensor:
         """One set at one size, uint8: a quarter of the memory of floats."""
         if (name, size) not in self._resized:
-            self._resized[name, size] = resize(to_tensor(self._images[name]), size)
+            self._resized[name, size] = resize(to_tensor(self._images(name)), size)
         return self._resized[name, size]
 
     def run(
