@@ -39,7 +39,6 @@ $(STAMP): pyproject.toml setup.py constraints.txt
 
 search: venv
 	@$(BIN)/hybrid-nas search --sram 320KB --flash 1MB $(SEARCH_ARGS)
-	@echo "Report: $$(ls -t runs/*/report.html | head -n 1)"
 
 # One thread per process: two processes of two threads each make torch slower than one.
 test: lint

@@ -9,7 +9,12 @@ from __future__ import annotations
 
 import os
 
-_PASSIVE = {"OMP_WAIT_POLICY": "PASSIVE", "GOMP_SPINCOUNT": "0", "KMP_BLOCKTIME": "0"}
+_PASSIVE = {
+    "OMP_WAIT_POLICY": "PASSIVE",
+    "GOMP_SPINCOUNT": "0",
+    "KMP_BLOCKTIME": "0",
+    "OPENBLAS_NUM_THREADS": "1",  # NumPy's matrices here are small: a second thread only waits
+}
 
 
 def wait_passively() -> None:

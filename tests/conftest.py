@@ -11,6 +11,8 @@ from hypothesis import HealthCheck, settings
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # read when torch and NumPy are first imported
 
+os.environ.pop("COLUMNS", None)  # pytest-xdist passes the terminal's on; output must not hang on it
+
 _SHARED_DATA = Path(__file__).resolve().parents[2] / "shared" / "data"
 
 # No deadline and no complaint about slow examples: neither says anything about the code on a

