@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import multiprocessing
+import signal
 import sys
 import time
 from collections.abc import Callable
@@ -194,6 +195,7 @@ def _worker(setup: SearchSetup, directory: RunDirectory, url: str) -> Worker:
 
 def _work(settings: dict[str, Any], directory: RunDirectory, url: str) -> None:
     """What a further process does: score candidates of the same study."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the first process's to handle
     setup = SearchSetup(SearchSettings.from_dict(settings))
     _worker(setup, directory, url).run()
 

@@ -68,7 +68,7 @@ def create_study(
     storage: RDBStorage, name: str, directions: Sequence[Direction], sampler: BaseSampler
 ) -> Study:
     """The study of that name, made if it is not there yet."""
-    optuna.logging.set_verbosity(optuna.logging.WARNING)
+    optuna.logging.set_verbosity(optuna.logging.ERROR)  # failures are raised, not logged
     return optuna.create_study(
         storage=storage,
         study_name=name,

@@ -50,3 +50,24 @@ def test_killed_twice_and_resumed(tiny: TinyInputs, tmp_path: Path) -> None:
     genes = [pair[0] for pair in now.values()]
     assert len(set(genes)) == len(genes) == _TRIALS
     assert json.loads((run / "pareto.json").read_text())["pairs"]
+
+
+def test_ctrl_c_is_one_line_and_keeps_everything(tiny: TinyInputs, tmp_path: Path) -> None:
+    run = tmp_path / "run"
+    more = ["--trials", "4000", "--jobs", "2", "--run", str(run)]
+    process = subprocess.Popen(
+        [sys.executable, "-m", "hybrid_nas", "search", *tiny.flags(), *more],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    )
+    limit = time.monotonic() + 120
+    while time.monotonic() < limit and len(finished_trials(run / "study.db")) < 4:
+        time.sleep(0.05)
+    os.killpg(process.pid, signal.SIGINT)
+    out, err = process.communicate(timeout=120)
+    assert process.returncode == 130
+    assert f"--resume --run {run}" in out
+    assert err == "hybrid-nas: error: interrupted\n"
+    assert len(finished_trials(run / "study.db")) >= 4
