@@ -194,6 +194,7 @@ def _coverages(texts: list[str]) -> dict[str, Any]:
 def _search(
     given: dict[str, Any], run: Path | None, resume: bool, storage: str | None, json: bool
 ) -> None:
+    from hybrid_nas.cli.interrupt import stop_on_interrupt
     from hybrid_nas.cli.search_progress import search_report
     from hybrid_nas.report.terminal import render_front
     from hybrid_nas.report.write import write_report
@@ -215,9 +216,14 @@ def _search(
         directory = RunDirectory(run or RUNS / new_run_name(RUNS, "search"))
         settings = SearchSettings(**given)
     try:
-        with search_report(people, settings.trials) as report:
+        with stop_on_interrupt() as stop, search_report(people, settings.trials) as report:
             result = run_search(
-                settings, directory, storage_url=storage, resume=resume, report=report
+                settings,
+                directory,
+                storage_url=storage,
+                resume=resume,
+                report=report,
+                stop=stop,
             )
     except KeyboardInterrupt:
         people.print(

@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING
 
 import torch
 
+from hybrid_nas.cli.interrupt import stop_on_interrupt
 from hybrid_nas.cli.output import console, emit_json
-from hybrid_nas.cli.supernet_progress import stop_on_interrupt, training_report
+from hybrid_nas.cli.supernet_progress import training_report
 from hybrid_nas.cli.supernet_work import DataFlags, print_subnets
 from hybrid_nas.data.cloud import open_cloud
 from hybrid_nas.data.dataset import Dataset

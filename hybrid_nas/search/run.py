@@ -5,8 +5,10 @@ from __future__ import annotations
 import multiprocessing
 import signal
 import sys
+import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any
@@ -131,6 +133,7 @@ def run_search(
     storage_url: str | None = None,
     resume: bool = False,
     report: Report | None = None,
+    stop: Callable[[], bool] | None = None,
 ) -> SearchResult:
     """Search and write the run directory.
 
@@ -143,6 +146,7 @@ def run_search(
         storage_url: Optuna RDB URL; ``study.db`` in the directory if None.
         resume: go on with the run in `directory`.
         report: called after every trial.
+        stop: asked between trials; True ends the search by a KeyboardInterrupt.
 
     Raises:
         InfeasibleError, InputError: before anything is run.
@@ -157,7 +161,7 @@ def run_search(
         meter = None if report is None else ProgressMeter(setup.problem, settings, report)
         others = _start_others(setup.settings, directory, url)
         try:
-            ended = worker.run(meter)
+            ended = worker.run(meter, stop)
             for process in others:
                 process.join()
         finally:
@@ -195,7 +199,6 @@ def _worker(setup: SearchSetup, directory: RunDirectory, url: str) -> Worker:
 
 def _work(settings: dict[str, Any], directory: RunDirectory, url: str) -> None:
     """What a further process does: score candidates of the same study."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the first process's to handle
     setup = SearchSetup(SearchSettings.from_dict(settings))
     _worker(setup, directory, url).run()
 
@@ -208,9 +211,23 @@ def _start_others(
         context.Process(target=_work, args=(settings.to_dict(), directory, url), daemon=True)
         for _ in range(settings.jobs - 1)
     ]
-    for process in processes:
-        process.start()
+    with _interrupts_ignored():  # also by the new processes: Ctrl-C is the first one's to handle
+        for process in processes:
+            process.start()
     return list(processes)
+
+
+@contextmanager
+def _interrupts_ignored() -> Iterator[None]:
+    """Ignore Ctrl-C for a moment; processes started meanwhile ignore it for good."""
+    if threading.current_thread() is not threading.main_thread():
+        yield  # only the main thread may, and gets them
+        return
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 # -- documents

@@ -75,16 +75,29 @@ class Worker:
             tuple(trial.values),
         )
 
-    def run(self, report: Callable[[list[ScoredPair]], None] | None = None) -> str:
+    def run(
+        self,
+        report: Callable[[list[ScoredPair]], None] | None = None,
+        stop: Callable[[], bool] | None = None,
+    ) -> str:
         """Score until there are enough trials, the time is up, or nothing new fits.
+
+        Args:
+            report: called after every candidate.
+            stop: asked between candidates.
 
         Returns:
             Why it ended, one sentence.
+
+        Raises:
+            KeyboardInterrupt: `stop` said so; every finished candidate is stored.
         """
         begun = time.monotonic()
         while len(scored := self.scored()) < self.settings.trials:
             if report is not None:
                 report(scored)
+            if stop is not None and stop():
+                raise KeyboardInterrupt
             budget = self.settings.time_budget_s
             if budget is not None and time.monotonic() - begun > budget:
                 return f"time budget of {budget:g} s used up"

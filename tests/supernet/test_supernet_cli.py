@@ -15,8 +15,9 @@ import pytest
 import torch
 from rich.console import Console
 
+from hybrid_nas.cli.interrupt import stop_on_interrupt
 from hybrid_nas.cli.supernet import read_numbers
-from hybrid_nas.cli.supernet_progress import stop_on_interrupt, training_report
+from hybrid_nas.cli.supernet_progress import training_report
 from hybrid_nas.cli.supernet_train import TrainFlags
 from hybrid_nas.data.sources import open_dataset
 from hybrid_nas.errors import InputError
