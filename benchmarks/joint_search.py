@@ -97,9 +97,6 @@ def main() -> None:
     add_common_flags(parser)
     arguments = parser.parse_args()
     shared = SearchSetup(settings_of(arguments)).scorer
-    import hybrid_nas.search.scorer as scorer_module
-
-    scorer_module._CACHED_BASES = 100_000
     for name, board in BOARDS.items():
         table = []
         for seed in range(arguments.seeds):

@@ -31,9 +31,6 @@ def main() -> None:
     add_common_flags(parser)
     arguments = parser.parse_args()
     scorer = SearchSetup(settings_of(arguments)).scorer
-    import hybrid_nas.search.scorer as scorer_module
-
-    scorer_module._CACHED_BASES = 100_000
     for name in arguments.samplers:
         shares, proposing = [], []
         for seed in range(arguments.seeds):

@@ -42,6 +42,7 @@ class SharedScorer(Scorer):
     def __init__(self, first: Scorer, settings: SearchSettings) -> None:
         super().__init__(first.runner, first.data, first.cloud, settings)
         self._bases = first._bases
+        self.cached_bases = 100_000  # every base is run once
 
 
 def search_in_memory(setup: SearchSetup, scorer: Scorer) -> list[ScoredPair]:

@@ -38,6 +38,9 @@ class BaseOutputs:
 class Scorer:
     """Scores pairs of one search; bases are run once and kept for other routers beside them.
 
+    Attributes:
+        cached_bases: how many bases are remembered; the oldest is forgotten first.
+
     Args:
         runner: of the supernet, with the images of all splits by name.
         data: where labels and groups come from.
@@ -53,6 +56,7 @@ class Scorer:
         settings: SearchSettings,
     ) -> None:
         self.runner, self.data, self.cloud, self.settings = runner, data, cloud, settings
+        self.cached_bases = _CACHED_BASES
         self._bases: OrderedDict[Genes, BaseOutputs] = OrderedDict()
 
     def cloud_correct(self, split: Split) -> BoolArray | None:
@@ -84,7 +88,7 @@ class Scorer:
             begun = time.perf_counter()
             splits = self.run_base(genes, SEARCH_SPLITS)
             self._bases[genes] = BaseOutputs(splits, time.perf_counter() - begun)
-            if len(self._bases) > _CACHED_BASES:
+            if len(self._bases) > self.cached_bases:
                 self._bases.popitem(last=False)
         return self._bases[genes]
 
