@@ -7,14 +7,12 @@ from pathlib import Path
 
 from hybrid_nas.data.cifar import CifarDataset, is_cifar, refuse_pickled_cifar
 from hybrid_nas.data.dataset import Dataset
-from hybrid_nas.data.digits import EASY, DigitsDataset, Rendering
+from hybrid_nas.data.digits import LOOKS, DigitsDataset
 from hybrid_nas.data.folder import FolderDataset
 from hybrid_nas.data.npz import NpzDataset
 from hybrid_nas.data.resize import check_image_size
 from hybrid_nas.errors import InputError
 
-BUNDLED = {"digits": Rendering(), "digits-easy": EASY}
-"""Looks of the bundled data by name; the easy one is for the first part of a training."""
 UNDERSTOOD = (
     "digits (bundled), an image folder with train/<class>/ and val/<class>/, an .npz file, or "
     "a folder with CIFAR's binary version"
@@ -42,13 +40,13 @@ def open_dataset(
         InputError: naming what is wrong with `spec` and what would be understood.
     """
     path = Path(spec).expanduser()
-    is_folder = spec not in BUNDLED and path.is_dir() and not is_cifar(path)
+    is_folder = spec not in LOOKS and path.is_dir() and not is_cifar(path)
     if group is not None and not is_folder:
         raise InputError(
             f"--group reads file names of an image folder, and {spec!r} is none: an .npz file "
             "takes its groups from the keys groups_train, groups_val, groups_test, or groups"
         )
-    if spec in BUNDLED:
+    if spec in LOOKS:
         return _open_digits(spec, image_size, seed)
     try:
         refuse_pickled_cifar(path)
@@ -67,7 +65,7 @@ def open_dataset(
 
 
 def _open_digits(name: str, image_size: tuple[int, int] | None, seed: int) -> DigitsDataset:
-    look = BUNDLED[name]
+    look = LOOKS[name]
     if image_size is not None:
         height, width = check_image_size(image_size)
         if height != width:
