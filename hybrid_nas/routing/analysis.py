@@ -7,7 +7,7 @@ differences are paired.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 
@@ -24,6 +24,7 @@ from hybrid_nas.routing.loading import check_pair
 from hybrid_nas.routing.metrics import clustered_stderr
 from hybrid_nas.routing.outputs import ModelOutputs
 from hybrid_nas.routing.ranking import input_accuracy, oracle_weights
+from hybrid_nas.routing.selection import Selection
 from hybrid_nas.routing.thresholds import check_coverage
 from hybrid_nas.routing.unseen import SELECTED, UnseenDecisions, decide_unseen
 from hybrid_nas.typing import FloatArray
@@ -67,6 +68,7 @@ class RouteAnalysis:
         over_base, over_cloud: gain in accuracy of the default over either model alone.
         gains: gain in accuracy at exactly equal coverage, by method, rival and coverage.
         folds, repeats: of the cross-validation.
+        selection: what was fitted and chosen on all inputs, to score further ones with.
     """
 
     n: int
@@ -83,6 +85,7 @@ class RouteAnalysis:
     gains: Mapping[str, Mapping[str, Mapping[float, Interval]]]
     folds: int
     repeats: int
+    selection: Selection = field(compare=False, repr=False)
 
 
 def analyse(
@@ -205,6 +208,7 @@ def _summarise(
         gains=gains,
         folds=folds,
         repeats=repeats,
+        selection=decisions.whole,
     )
 
 

@@ -1,13 +1,15 @@
-"""The JSON document of ``hybrid-nas route --json``."""
+"""The JSON documents of ``hybrid-nas route --json``."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from hybrid_nas.routing.abstaining import AbstainingAnalysis
 from hybrid_nas.routing.analysis import MethodAtCoverage, RouteAnalysis
 from hybrid_nas.routing.bootstrap import Interval
+from hybrid_nas.routing.guarantees.after_selection import GuaranteedMethod
 from hybrid_nas.routing.metrics import mean_latency_ms
 from hybrid_nas.routing.verdict import Verdict
 
@@ -61,6 +63,61 @@ def route_document(
             "router": verdict.router,
         },
     }
+
+
+def abstaining_document(analysis: AbstainingAnalysis) -> dict[str, Any]:
+    """The document without a cloud: accuracies are of the kept inputs."""
+    return {
+        "schema": SCHEMA,
+        "n": analysis.n,
+        "groups": analysis.n_groups,
+        "base_accuracy": analysis.base.value,
+        "cloud_accuracy": None,
+        "default": analysis.default,
+        "design": analysis.design,
+        "coverages": list(analysis.coverages),
+        "methods": {
+            method: {
+                format(c, "g"): {
+                    "accuracy": at.accuracy,
+                    "stderr": at.stderr,
+                    "coverage": at.coverage,
+                    "threshold": analysis.thresholds[method][c],
+                }
+                for c, at in by_coverage.items()
+            }
+            for method, by_coverage in analysis.methods.items()
+        },
+    }
+
+
+def guarantee_documents(found: Sequence[GuaranteedMethod]) -> list[dict[str, Any]]:
+    """The `guarantees` of a document, one for each promise; shares of 1."""
+    return [
+        {
+            "guarantee": one.guarantee.promise.text,
+            "kind": one.guarantee.promise.kind,
+            "level": one.guarantee.promise.level,
+            "confidence": one.guarantee.promise.confidence,
+            "score": one.method,
+            "threshold": one.guarantee.threshold,
+            "calibrated_by": one.guarantee.method,
+            "n": one.guarantee.n,
+            "groups": one.guarantee.n_groups,
+            "value": one.guarantee.value,
+            "bound": one.guarantee.bound,
+            "coverage": one.guarantee.coverage,
+            "accuracy": one.guarantee.accuracy,
+            "held_out": {
+                "n": one.n,
+                "coverage": one.coverage,
+                "accuracy": one.accuracy.value,
+                "stderr": one.accuracy.stderr,
+            },
+            "reading": one.guarantee.reading,
+        }
+        for one in found
+    ]
 
 
 def _method(at: MethodAtCoverage, latency: LatencyTerms | None) -> dict[str, Any]:
