@@ -2,8 +2,8 @@
 
     python benchmarks/bundled_task.py [--subnets 60]
 
-Accuracies of random subnets that fit, of the smallest and the largest one, of the cloud model and of
-a linear classifier on every sixteenth pixel, and how many random subnets each limit admits.
+Accuracies of random subnets that fit, of the smallest, of the largest, of the cloud model and of a
+linear classifier on every sixteenth pixel, and how many random subnets each limit admits.
 """
 
 from __future__ import annotations

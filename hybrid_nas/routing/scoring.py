@@ -147,6 +147,23 @@ def pair_curve(
     return accuracy_curve(score, base_correct, cloud_correct)
 
 
+def exact_accuracy(
+    score: FloatArray,
+    outputs: ModelOutputs,
+    cloud_correct: BoolArray | None,
+    coverage: float,
+) -> Estimate:
+    """Hybrid accuracy when exactly `coverage` of the inputs are kept, those with lowest scores.
+
+    Without a cloud, the accuracy on the kept inputs.
+    """
+    weights = send_weights(score, coverage)
+    if cloud_correct is None:
+        return kept_accuracy(outputs.correct, weights > 0.5, outputs.groups)
+    right = input_accuracy(weights, outputs.correct, cloud_correct)
+    return clustered_mean(right, outputs.groups)
+
+
 def paired_gains(
     router: FittedRouter,
     outputs: ModelOutputs,

@@ -12,10 +12,9 @@ from hybrid_nas.data.dataset import Dataset, Split
 from hybrid_nas.hardware.cost import Costs
 from hybrid_nas.routing.designs import design
 from hybrid_nas.routing.fitted import FittedRouter
-from hybrid_nas.routing.metrics import clustered_mean, kept_accuracy, mean_latency_ms
+from hybrid_nas.routing.metrics import mean_latency_ms
 from hybrid_nas.routing.outputs import ModelOutputs
-from hybrid_nas.routing.ranking import input_accuracy, send_weights
-from hybrid_nas.routing.scoring import fit_pair_router, pair_curve
+from hybrid_nas.routing.scoring import exact_accuracy, fit_pair_router, pair_curve
 from hybrid_nas.search.candidate import Candidate
 from hybrid_nas.search.score import AtCoverage, PairFigures
 from hybrid_nas.search.settings import SearchSettings
@@ -157,13 +156,9 @@ def at_exact_coverage(
     settings: SearchSettings,
 ) -> AtCoverage:
     """A send score at exactly `coverage`: the inputs with the highest scores are sent."""
-    weights = send_weights(score, coverage)
-    if cloud_correct is None:
-        estimate = kept_accuracy(outputs.correct, weights > 0.5, outputs.groups)
-        latency = edge_ms
-    else:
-        right = input_accuracy(weights, outputs.correct, cloud_correct)
-        estimate = clustered_mean(right, outputs.groups)
+    estimate = exact_accuracy(score, outputs, cloud_correct, coverage)
+    latency = edge_ms
+    if cloud_correct is not None:
         latency = mean_latency_ms(
             edge_ms, 0.0, 1.0 - coverage, settings.uplink_ms, settings.cloud_ms
         )

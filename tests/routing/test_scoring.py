@@ -142,7 +142,10 @@ def test_a_router_survives_json_exactly(simulate: Simulate, kind: str) -> None:
     router, test = fitted(simulate, kind), simulate(200, seed=3)
     document = json.loads(json.dumps(router.to_dict(), allow_nan=False))
     again = FittedRouter.from_dict(document)
-    np.testing.assert_array_equal(again.send_score(test.base), router.send_score(test.base))
+    assert again.to_dict() == router.to_dict()
+    # the same numbers in another memory order: products may differ in the last bit
+    score, again_score = router.send_score(test.base), again.send_score(test.base)
+    np.testing.assert_allclose(again_score, score, rtol=0, atol=1e-12)
     assert again.thresholds == router.thresholds
     assert again.flash_bytes == router.flash_bytes
 

@@ -1,0 +1,133 @@
+"""``hybrid-nas train``: final training of one pair of a run."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from hybrid_nas.cli.options import coverage_option
+from hybrid_nas.cli.output import console, emit_json, make_table
+from hybrid_nas.training.recipe import FinalRecipe
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+_RECIPE = FinalRecipe()
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command to the application."""
+
+    @app.command("train")
+    def train(
+        run: Annotated[Path, typer.Argument(metavar="RUN", help="Run directory of a search.")],
+        pair: Annotated[int, typer.Option("--pair", min=1, help="Number of the pair.")],
+        steps: Annotated[
+            int, typer.Option("--steps", min=1, help="Steps of the base in all.")
+        ] = _RECIPE.steps,
+        rounds: Annotated[
+            int, typer.Option("--rounds", min=1, help="How often the router is fitted anew.")
+        ] = _RECIPE.rounds,
+        batch: Annotated[
+            int, typer.Option("--batch", min=1, help="Images per step.")
+        ] = _RECIPE.batch,
+        rate: Annotated[
+            float, typer.Option("--rate", help="Highest learning rate.")
+        ] = _RECIPE.peak_rate,
+        distillation: Annotated[
+            float,
+            typer.Option("--distillation", help="Weight of the cloud's soft labels, 0 to 1."),
+        ] = _RECIPE.distillation,
+        train_cloud: Annotated[
+            bool, typer.Option("--train-cloud", help="Train the cloud too, if it is one of ours.")
+        ] = False,
+        patience: Annotated[
+            int, typer.Option("--patience", min=1, help="Rounds without gain before it stops.")
+        ] = _RECIPE.patience,
+        coverage: Annotated[
+            float | None, coverage_option("--coverage", help="To train for; the run's target.")
+        ] = None,
+        seed: Annotated[int, typer.Option("--seed", min=0, help="Decides all that is random.")] = 0,
+        device: Annotated[str, typer.Option("--device", help="cpu, cuda or auto.")] = "auto",
+        threads: Annotated[
+            int | None, typer.Option("--threads", min=1, help="CPU threads; all cores.")
+        ] = None,
+        restart: Annotated[
+            bool, typer.Option("--restart", help="Drop an unfinished training of this pair.")
+        ] = False,
+        json: Annotated[bool, typer.Option("--json", help="Print one JSON document.")] = False,
+    ) -> None:
+        """Train a pair to the end: router, base and cloud in turn, as int8 will compute."""
+        recipe = FinalRecipe(
+            rounds=rounds,
+            steps=steps,
+            batch=batch,
+            peak_rate=rate,
+            distillation=distillation,
+            train_cloud=train_cloud,
+            patience=patience,
+            seed=seed,
+        )
+        _train(run, pair, recipe, coverage, device, threads, restart=restart, json=json)
+
+
+def _train(
+    run: Path,
+    number: int,
+    recipe: FinalRecipe,
+    coverage: float | None,
+    device: str,
+    threads: int | None,
+    *,
+    restart: bool,
+    json: bool,
+) -> None:
+    import torch
+
+    from hybrid_nas.cli.interrupt import stop_on_interrupt
+    from hybrid_nas.cli.train_progress import training_report
+    from hybrid_nas.search.rundir import RunDirectory
+    from hybrid_nas.supernet.device import choose_device
+    from hybrid_nas.threads import cores
+    from hybrid_nas.training.job import FinalJob, RunPair
+
+    torch.set_num_threads(threads or cores())
+    people = console(json=json)
+    pair = RunPair(RunDirectory(run), number)
+    pair.document  # noqa: B018  # a wrong number is said before anything is opened
+    target = coverage if coverage is not None else pair.setup.settings.target_coverage
+    job = FinalJob(pair, recipe, target, choose_device(device))
+    with stop_on_interrupt() as stop, training_report(people) as report:
+        document = job.run(report, stop=stop, restart=restart)
+    if document is None:
+        people.print(
+            f"stopped; {job.checkpoint} keeps it, and the same command goes on from there",
+            markup=False,
+        )
+        raise KeyboardInterrupt
+    if json:
+        emit_json(document)
+    else:
+        _show(people, document, pair.folder)
+
+
+def _show(people: Console, document: dict[str, Any], folder: Path) -> None:
+    rows = [
+        [
+            "before" if figures["round"] == 0 else figures["round"],
+            f"{figures['base']:.1%}",
+            f"{figures['hybrid']:.1%}",
+            f"{figures['stderr']:.1%}",
+            "-" if figures["cloud"] is None else f"{figures['cloud']:.1%}",
+            "kept" if figures["round"] == document["kept_round"] else "",
+        ]
+        for figures in document["rounds"]
+    ]
+    title = f"int8 accuracy at {document['coverage']:.0%} coverage, images that only stopping sees"
+    columns = ["round", "base", "hybrid", "± 1 se", "cloud", ""]
+    people.print(make_table(columns, rows, title=title, numeric=columns[1:5]))
+    if document["kept"] == "before":
+        people.print("No round was better than the pair as the search left it: that one is kept.")
+    people.print(f"Written to {folder}", markup=False)

@@ -1,0 +1,185 @@
+"""Final training of a pair of a run: open the run, build the pair, write what comes out."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from hybrid_nas.errors import InputError
+from hybrid_nas.quantise.fake_quant import FakeQuantNet
+from hybrid_nas.quantise.float_graph import float_graph
+from hybrid_nas.routing.designs import design
+from hybrid_nas.search.candidate import Candidate
+from hybrid_nas.search.provenance import check_unchanged, hashes
+from hybrid_nas.search.rundir import RunDirectory
+from hybrid_nas.search.settings import SearchSettings
+from hybrid_nas.search.setup import SearchSetup
+from hybrid_nas.supernet.device import place
+from hybrid_nas.supernet.preprocess import to_tensor
+from hybrid_nas.training.cloud_side import CloudSide
+from hybrid_nas.training.int8_base import Int8Base, save_base
+from hybrid_nas.training.recipe import FinalRecipe
+from hybrid_nas.training.trainer import PairPlan, PairTrainer, RoundFigures, TrainingState
+
+SCHEMA = "hybrid-nas/final-training/1"
+_CALIBRATION_SEED = 0xCA11
+
+
+@dataclass(frozen=True)
+class RunPair:
+    """A pair of a finished run, with everything the run was made of.
+
+    Attributes:
+        directory: the run.
+        number: the pair's id in ``pareto.json``.
+    """
+
+    directory: RunDirectory
+    number: int
+
+    @cached_property
+    def setup(self) -> SearchSetup:
+        """Data, supernet, cloud and costs of the run.
+
+        Raises:
+            InputError: one of them has changed since.
+        """
+        record = self.directory.read_settings()
+        setup = SearchSetup(SearchSettings.from_dict(record["settings"]))
+        check_unchanged(record["hashes"], hashes(setup))
+        return setup
+
+    @cached_property
+    def document(self) -> dict[str, Any]:
+        """The pair's entry in ``pareto.json``.
+
+        Raises:
+            InputError: there is none of that number, or no front.
+        """
+        path = self.directory.pareto
+        if not path.is_file():
+            raise InputError(f"{self.directory.path} has no pareto.json: finish the search first")
+        pairs = {pair["id"]: pair for pair in json.loads(path.read_text())["pairs"]}
+        if self.number not in pairs:
+            known = f"1 to {max(pairs)}" if pairs else "none"
+            raise InputError(
+                f"--pair {self.number}: {self.directory.path} has no such pair (there are {known})"
+            )
+        found: dict[str, Any] = pairs[self.number]
+        return found
+
+    @cached_property
+    def candidate(self) -> Candidate:
+        """Genes and router design."""
+        genes = self.setup.space.from_dict(self.document["base"]["genes"])
+        return Candidate(genes, self.document["router"]["kind"])
+
+    @property
+    def folder(self) -> Path:
+        """Where the trained pair goes."""
+        return self.directory.pair(self.number) / "trained"
+
+    def int8_base(self, images: int, *, device: str = "cpu") -> Int8Base:
+        """The base as the supernet has it, rounded to int8, calibrated on training images."""
+        network = self.setup.scorer.runner.network(self.candidate.genes)
+        architecture = self.setup.space.architecture(self.candidate.genes)
+        base = Int8Base(place(FakeQuantNet(float_graph(network)), device), architecture)
+        calibration = self.setup.data.training_images(images, _CALIBRATION_SEED)
+        base.calibrate(to_tensor(calibration.images))
+        return base
+
+
+@dataclass(frozen=True)
+class FinalJob:
+    """One final training.
+
+    Attributes:
+        pair: what is trained.
+        recipe: settings.
+        target: coverage to train for; the run's by default.
+        device: ``cpu`` or ``cuda``.
+    """
+
+    pair: RunPair
+    recipe: FinalRecipe
+    target: float
+    device: str = "cpu"
+
+    @property
+    def checkpoint(self) -> Path:
+        """Where an unfinished training is kept."""
+        return self.pair.folder / "training.pt"
+
+    @cached_property
+    def trainer(self) -> PairTrainer:
+        """The trainer before its first step."""
+        setup, candidate = self.pair.setup, self.pair.candidate
+        settings = setup.settings
+        if setup.cloud is None and self.recipe.train_cloud:
+            raise InputError("--train-cloud: this run has no cloud")
+        cloud = None
+        if setup.cloud is not None:
+            cloud = CloudSide(
+                setup.cloud, setup.data, trains=self.recipe.train_cloud, device=self.device
+            )
+        record = self.pair.directory.read_settings()["hashes"]
+        plan = PairPlan(
+            design=design(candidate.router),
+            router_objective=settings.router_objective,
+            coverages=tuple(sorted({*settings.coverages, self.target}, reverse=True)),
+            target=self.target,
+            origin={
+                **{name: str(digest) for name, digest in record.items()},
+                "pair": json.dumps([list(candidate.genes), candidate.router]),
+            },
+        )
+        base = self.pair.int8_base(self.recipe.calibration_images, device=self.device)
+        return PairTrainer(base, setup.data, cloud, plan, self.recipe)
+
+    def run(
+        self,
+        report: Callable[[TrainingState], None] | None = None,
+        *,
+        stop: Callable[[], bool] = lambda: False,
+        restart: bool = False,
+    ) -> dict[str, Any] | None:
+        """Train, from the checkpoint if there is one, and write the pair; None if stopped early."""
+        self.pair.folder.mkdir(parents=True, exist_ok=True)
+        if self.checkpoint.exists() and not restart:
+            self.trainer.restore(self.checkpoint)
+        if not self.trainer.run(self.checkpoint, report, stop=stop):
+            return None
+        document = self._write()
+        self.checkpoint.unlink(missing_ok=True)
+        return document
+
+    def _write(self) -> dict[str, Any]:
+        trainer, folder, directory = self.trainer, self.pair.folder, self.pair.directory
+        router, _ = trainer.fit_router()
+        space = self.pair.setup.space
+        about = {"space": space.name, "genes": list(self.pair.candidate.genes)}
+        save_base(trainer.base, folder / "base.pt", about)
+        directory.write_json(folder / "router.json", router.to_dict())
+        document = describe_training(trainer.rounds, trainer.best_round, self)
+        directory.write_json(folder / "training.json", document)
+        return document
+
+
+def describe_training(
+    rounds: list[RoundFigures], best: RoundFigures, job: FinalJob
+) -> dict[str, Any]:
+    """``training.json``: what training did, and which state was kept."""
+    return {
+        "schema": SCHEMA,
+        "pair": job.pair.number,
+        "coverage": job.target,
+        "kept": "before" if best.round == 0 else "after",
+        "kept_round": best.round,
+        "judged_on": "the part of the fit split that early stopping alone looks at",
+        "rounds": [asdict(figures) for figures in rounds],
+        "recipe": asdict(job.recipe),
+    }

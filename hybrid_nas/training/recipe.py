@@ -1,0 +1,68 @@
+"""Settings of final training; without torch, so that the command line can show them."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+from hybrid_nas.errors import InputError
+
+
+@dataclass(frozen=True)
+class FinalRecipe:
+    """Settings of final training.
+
+    Attributes:
+        rounds: each fits the router, then trains the base for ``steps / rounds`` steps, then the
+            cloud where it takes part.
+        steps: optimiser steps of the base in all.
+        batch: images per step.
+        peak_rate, cloud_rate: highest learning rates of base and cloud; half a cosine to zero.
+        distillation: weight of the cloud's soft labels, where it gives probabilities.
+        train_cloud: train the cloud too, when it is one of ours.
+        patience: rounds without a better hybrid after which training stops.
+        stop_share: share of the ``fit`` split's groups that only early stopping looks at.
+        calibration_images: training images on which ranges of activations are measured.
+        pool: training images rendered (or augmented) at a time.
+        seed: decides everything that is random.
+    """
+
+    rounds: int = 5
+    steps: int = 1500
+    batch: int = 64
+    peak_rate: float = 0.01
+    cloud_rate: float = 0.002
+    warm_up: int = 50
+    momentum: float = 0.9
+    weight_decay: float = 1e-5
+    gradient_limit: float = 5.0
+    distillation: float = 0.5
+    train_cloud: bool = False
+    patience: int = 3
+    stop_share: float = 0.35
+    calibration_images: int = 512
+    pool: int = 3200
+    checkpoint_seconds: float = 60.0
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        for name in ("rounds", "steps", "batch", "patience"):
+            if getattr(self, name) < 1:
+                raise InputError(f"--{name} must be at least 1 (got {getattr(self, name)})")
+        if self.peak_rate <= 0:
+            raise InputError(f"--rate must be above 0 (got {self.peak_rate:g})")
+        if not 0 <= self.distillation <= 1:
+            raise InputError(f"--distillation must lie between 0 and 1 (got {self.distillation:g})")
+
+    @property
+    def steps_per_round(self) -> int:
+        """Steps between two fits of the router; the last round may have fewer."""
+        return -(-self.steps // self.rounds)
+
+    def rate(self, step: int, peak: float) -> float:
+        """Learning rate at a step of the base: linear warm-up, then half a cosine to zero."""
+        warm_up = min(self.warm_up, max(1, self.steps // 10))
+        if step < warm_up:
+            return peak * (step + 1) / warm_up
+        done = (step - warm_up) / max(1, self.steps - warm_up)
+        return peak * 0.5 * (1 + math.cos(math.pi * min(1.0, done)))

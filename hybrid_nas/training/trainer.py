@@ -1,0 +1,351 @@
+"""Final training of one pair: the router, the base and, where wanted, the cloud, in turn.
+
+Algorithm 1 of Kag et al., "Efficient Edge Inference by Selective Query" (ICLR 2023), with the
+base rounded to int8 throughout. Each round fits the router to what the base says now, then trains
+the base on fresh training images weighted by the router's decisions, then the cloud. The state
+that did best on the stopping part of the ``fit`` split wins; round 0, before any training, takes
+part.
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable
+from copy import deepcopy
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from hybrid_nas.data.dataset import Dataset
+from hybrid_nas.errors import HybridNasError, InputError
+from hybrid_nas.files import atomic_write
+from hybrid_nas.routing.designs import RouterDesign
+from hybrid_nas.routing.fitted import FittedRouter
+from hybrid_nas.routing.metrics import Estimate
+from hybrid_nas.routing.outputs import ModelOutputs
+from hybrid_nas.routing.scoring import exact_accuracy, fit_pair_router
+from hybrid_nas.supernet.batches import TrainingBatches
+from hybrid_nas.supernet.checkpoint import read_tensors, to_bytes
+from hybrid_nas.supernet.preprocess import to_tensor
+from hybrid_nas.training.cloud_side import CloudSide
+from hybrid_nas.training.int8_base import Int8Base
+from hybrid_nas.training.recipe import FinalRecipe
+from hybrid_nas.training.splits import part_by_group
+from hybrid_nas.training.weighting import (
+    base_weights,
+    cloud_weights,
+    weighted_loss,
+    weighted_soft_loss,
+)
+
+_REMEMBERED = 0.95
+_CALIBRATION_SEED = 0xCA11
+
+
+@dataclass(frozen=True)
+class RoundFigures:
+    """The pair after a round, on the stopping part: accuracies are fractions.
+
+    Attributes:
+        round: 0 before any training.
+        hybrid, stderr: at exactly the target coverage, and the standard error by group.
+        base: of the base alone.
+        cloud: of the cloud alone; None without one.
+    """
+
+    round: int
+    hybrid: float
+    stderr: float
+    base: float
+    cloud: float | None
+
+
+@dataclass(frozen=True)
+class TrainingState:
+    """Where a training is, for whoever shows it; `loss` is smoothed."""
+
+    step: int
+    steps: int
+    loss: float
+    images_per_s: float
+    rounds: tuple[RoundFigures, ...]
+
+
+@dataclass(frozen=True)
+class PairPlan:
+    """What is trained and for what.
+
+    Attributes:
+        design, router_objective: of the router.
+        coverages: thresholds are set for all; the `target` is what training aims at.
+        origin: digests of what decides the result, checked when a checkpoint is resumed.
+    """
+
+    design: RouterDesign
+    router_objective: str
+    coverages: tuple[float, ...]
+    target: float
+    origin: dict[str, str]
+
+
+class PairTrainer:
+    """Trains one pair; `restore` goes on from a checkpoint.
+
+    Args:
+        base: calibrated; is trained in place.
+        data: training images, and the ``fit`` and ``threshold`` splits.
+        cloud: None for an abstaining classifier.
+        plan: router and coverages.
+        recipe: settings.
+    """
+
+    def __init__(
+        self,
+        base: Int8Base,
+        data: Dataset,
+        cloud: CloudSide | None,
+        plan: PairPlan,
+        recipe: FinalRecipe,
+    ) -> None:
+        self.base, self.data, self.cloud, self.plan, self.recipe = base, data, cloud, plan, recipe
+        self.step = 0
+        self.rounds: list[RoundFigures] = []
+        self._parts = part_by_group(data.split("fit").groups, recipe.stop_share, recipe.seed)
+        self._router: FittedRouter | None = None
+        self._best: dict[str, Any] = {}
+        self._batches = TrainingBatches(
+            data, batch=recipe.batch, pool=recipe.pool, steps=recipe.steps, seed=recipe.seed + 17
+        )
+        self._optimiser = self._sgd(base.network, recipe.peak_rate)
+        network = None if cloud is None else cloud.network
+        self._cloud_optimiser = None if network is None else self._sgd(network, recipe.cloud_rate)
+
+    def _sgd(self, network: nn.Module, rate: float) -> torch.optim.SGD:
+        recipe = self.recipe
+        for parameter in network.parameters():
+            parameter.requires_grad_(True)
+        kernels = [p for p in network.parameters() if p.ndim > 1]
+        others = [p for p in network.parameters() if p.ndim <= 1]
+        groups: list[dict[str, Any]] = [
+            {"params": kernels, "weight_decay": recipe.weight_decay},
+            {"params": others},
+        ]
+        return torch.optim.SGD(
+            groups,
+            lr=rate,
+            momentum=recipe.momentum,
+            nesterov=True,
+        )
+
+    # -- the router's turn
+
+    def fit_router(self) -> tuple[FittedRouter, ModelOutputs]:
+        """A router for the base as it is now, and the base's outputs on the whole ``fit`` split."""
+        fit = self.base.outputs(self.data.split("fit"), "the base on split fit")
+        threshold = self.base.outputs(self.data.split("threshold"), "the base on split threshold")
+        rows = self._parts.router
+        correct = None if self.cloud is None else self.cloud.correct("fit")
+        router = fit_pair_router(
+            self.plan.design,
+            fit.take(rows),
+            None if correct is None else correct[rows],
+            threshold,
+            self.plan.coverages,
+            objective=self.plan.router_objective,
+            seed=self.recipe.seed,
+        )
+        return router, fit
+
+    def _judge(self) -> None:
+        """End a round: fit the router, look at the stopping part, remember the best state."""
+        self._router, fit = self.fit_router()
+        rows = self._parts.stop
+        stop = fit.take(rows)
+        correct = None if self.cloud is None else self.cloud.correct("fit")[rows]
+        score = self._router.send_score(stop)
+        hybrid: Estimate = exact_accuracy(score, stop, correct, self.plan.target)
+        self.rounds.append(
+            RoundFigures(
+                round=len(self.rounds),
+                hybrid=hybrid.value,
+                stderr=hybrid.stderr,
+                base=float(stop.correct.mean()),
+                cloud=None if correct is None else float(correct.mean()),
+            )
+        )
+        if self.best_round.round == self.rounds[-1].round:
+            self._best = self._weights()
+
+    @property
+    def best_round(self) -> RoundFigures:
+        """The best round so far; the earliest of equals."""
+        return max(self.rounds, key=lambda figures: (figures.hybrid, -figures.round))
+
+    def _weights(self) -> dict[str, Any]:
+        network = None if self.cloud is None else self.cloud.network
+        return {
+            "base": deepcopy(self.base.network.state_dict()),
+            "cloud": None if network is None else deepcopy(network.state_dict()),
+        }
+
+    # -- the networks' turn
+
+    def _train_step(self, pixels: Tensor, labels: Tensor) -> float:
+        assert self._router is not None
+        recipe = self.recipe
+        for group in self._optimiser.param_groups:
+            group["lr"] = recipe.rate(self.step, recipe.peak_rate)
+        features, logits = self.base.network.run(self.base.pixels(pixels))
+        sent = self._decide(features, logits)
+        loss = weighted_loss(logits, labels, base_weights(sent))
+        if self.cloud is not None and self.cloud.teacher is not None and recipe.distillation > 0:
+            soft = weighted_soft_loss(logits, self.cloud.teacher(pixels), base_weights(sent))
+            loss = (1 - recipe.distillation) * loss + recipe.distillation * soft
+        self._descend(self._optimiser, loss)
+        if self.cloud is not None and self._cloud_optimiser is not None:
+            for group in self._cloud_optimiser.param_groups:
+                group["lr"] = recipe.rate(self.step, recipe.cloud_rate)
+            cloud_loss = weighted_loss(self.cloud.logits(pixels), labels, cloud_weights(sent))
+            self._descend(self._cloud_optimiser, cloud_loss)
+        return float(loss.detach())
+
+    def _decide(self, features: Tensor, logits: Tensor) -> Tensor:
+        """The router's decisions on a batch, bool (n,)."""
+        assert self._router is not None
+        outputs = ModelOutputs(
+            logits=logits.detach().cpu().numpy(),
+            features=features.detach().cpu().numpy(),
+            source="the base on training images",
+        )
+        decided: np.ndarray[Any, Any] = self._router.sent(outputs, self.plan.target)
+        return torch.from_numpy(decided).to(logits.device)
+
+    def _descend(self, optimiser: torch.optim.SGD, loss: Tensor) -> None:
+        optimiser.zero_grad(set_to_none=True)
+        torch.autograd.backward(loss)
+        parameters = [p for group in optimiser.param_groups for p in group["params"]]
+        torch.nn.utils.clip_grad_norm_(parameters, self.recipe.gradient_limit)
+        optimiser.step()
+
+    # -- the whole
+
+    def _may_stop(self) -> bool:
+        return len(self.rounds) - 1 - self.best_round.round >= self.recipe.patience
+
+    def run(
+        self,
+        checkpoint: Path | None = None,
+        report: Callable[[TrainingState], None] | None = None,
+        *,
+        stop: Callable[[], bool] = lambda: False,
+    ) -> bool:
+        """Train to the last round, or until rounds stop getting better.
+
+        Args:
+            checkpoint: file to save to, now and then and at the end.
+            report: is told of every step.
+            stop: is asked after every step; True ends the training early.
+
+        Returns:
+            Whether the training is done; the best state is then in place.
+
+        Raises:
+            HybridNasError: the loss is no number any more.
+        """
+        if not self.rounds:
+            self._judge()
+        recipe, loss = self.recipe, math.nan
+        saved = begun = time.monotonic()
+        first, batches = self.step, self._batches.from_step(self.step)
+        self.base.network.train()
+        while self.step < recipe.steps and not self._may_stop():
+            pixels, labels = next(batches)
+            device = self.base.network.ranges.device
+            value = self._train_step(pixels.to(device), labels.to(device))
+            if not math.isfinite(value):
+                raise HybridNasError(
+                    f"training diverged at step {self.step}: try a smaller --rate than "
+                    f"{recipe.peak_rate:g}"
+                )
+            loss = value if math.isnan(loss) else _REMEMBERED * loss + (1 - _REMEMBERED) * value
+            self.step += 1
+            if self.step % recipe.steps_per_round == 0 or self.step == recipe.steps:
+                self._calibrate()
+                self._judge()
+            now = time.monotonic()
+            if report is not None:
+                speed = (self.step - first) * recipe.batch / max(1e-9, now - begun)
+                report(TrainingState(self.step, recipe.steps, loss, speed, tuple(self.rounds)))
+            if stop():
+                if checkpoint is not None:
+                    self.save(checkpoint)
+                return False
+            if checkpoint is not None and now - saved > recipe.checkpoint_seconds:
+                self.save(checkpoint)
+                saved = now
+        self._take_best()
+        return True
+
+    def _calibrate(self) -> None:
+        images = self.data.training_images(self.recipe.calibration_images, _CALIBRATION_SEED)
+        self.base.calibrate(to_tensor(images.images))
+
+    def _take_best(self) -> None:
+        self.base.network.load_state_dict(self._best["base"])
+        self.base.network.eval()
+        network = None if self.cloud is None else self.cloud.network
+        if network is not None:
+            network.load_state_dict(self._best["cloud"])
+
+    # -- checkpoints
+
+    def save(self, path: Path) -> None:
+        """Write everything that `restore` needs."""
+        assert self._router is not None
+        state = {
+            **self._identity(),
+            "step": self.step,
+            "rounds": [asdict(figures) for figures in self.rounds],
+            "router": self._router.to_dict(),
+            "now": self._weights(),
+            "best": self._best,
+            "optimiser": self._optimiser.state_dict(),
+            "cloud_optimiser": self._cloud_optimiser and self._cloud_optimiser.state_dict(),
+        }
+        atomic_write(path, to_bytes(state))
+
+    def restore(self, path: Path) -> None:
+        """Go on from a checkpoint of the same pair, data and recipe.
+
+        Raises:
+            InputError: it belongs to another training.
+        """
+        state = read_tensors(path)
+        for key, mine in self._identity().items():
+            if state.get(key) != mine:
+                raise InputError(
+                    f"{path} was begun with another {key}: give the settings that it was started "
+                    "with, or --restart to start anew"
+                )
+        self.step = int(state["step"])
+        self.rounds = [RoundFigures(**figures) for figures in state["rounds"]]
+        self._router = FittedRouter.from_dict(state["router"])
+        self._best = state["best"]
+        self.base.network.load_state_dict(state["now"]["base"])
+        self._optimiser.load_state_dict(state["optimiser"])
+        network = None if self.cloud is None else self.cloud.network
+        if network is not None and self._cloud_optimiser is not None:
+            network.load_state_dict(state["now"]["cloud"])
+            self._cloud_optimiser.load_state_dict(state["cloud_optimiser"])
+
+    def _identity(self) -> dict[str, Any]:
+        return {
+            "recipe": asdict(self.recipe),
+            "target": self.plan.target,
+            "origin": self.plan.origin,
+        }
