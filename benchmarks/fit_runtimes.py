@@ -24,7 +24,7 @@ from scipy.optimize import nnls
 from hybrid_nas.hardware.boards import load_board
 from hybrid_nas.hardware.latency import model_terms
 from hybrid_nas.hardware.latency_files import save_table
-from hybrid_nas.hardware.latency_table import Identity, LatencyTable, Validation
+from hybrid_nas.hardware.latency_table import Energy, Identity, LatencyTable, Validation
 from hybrid_nas.hardware.op_arrays import OpArrays
 from hybrid_nas.hardware.runtimes import FitError, Runtime, load_runtime, runtime_ids
 from hybrid_nas.hardware.sram import plan
@@ -229,6 +229,37 @@ def scaled_table(
             f"one factor ({scale:.4f}) on the model of {other.board}; "
             "both fitted without the network",
         ),
+        fitted_energy(figures, runtime, dict(zip(names, (1 + np.array(errors)) * y, strict=True))),
+    )
+
+
+def fitted_energy(figures: Figures, runtime: str, unseen_ms: dict[str, float]) -> Energy | None:
+    """Mean power, and the error of energies as users get them: predicted latency x power.
+
+    `unseen_ms` are latencies of networks as predicted without them; the power that they are
+    multiplied by is fitted without them as well.
+    """
+    published = figures.energy_uj.get(runtime, {})
+    names = [name for name in unseen_ms if name in published]
+    if len(names) < 2:
+        return None
+    uj, ms = (
+        np.array([figure[name] for name in names]) for figure in (published, figures.ms[runtime])
+    )
+    predicted = np.array([unseen_ms[name] for name in names])
+    power = float(relative_nnls(ms[:, None], uj)[0])
+    errors = []
+    for row in range(len(names)):
+        others = np.arange(len(names)) != row
+        errors.append(predicted[row] * relative_nnls(ms[others, None], uj[others])[0] / uj[row] - 1)
+    error = fit_error(np.array(errors))
+    show(f"{figures.board} {runtime} mW", power, error, names, ms * power / uj - 1)
+    return Energy(
+        float(f"{power:.4g}"),
+        round(error.mean, 4),
+        round(error.worst, 4),
+        len(names),
+        figures.source,
     )
 
 
@@ -258,7 +289,11 @@ def ratio_table(figures: Figures, runtime: str, other: Figures, base: LatencyTab
 
 
 def table(
-    figures: Figures, runtime: str, model: dict[str, float], validation: Validation
+    figures: Figures,
+    runtime: str,
+    model: dict[str, float],
+    validation: Validation,
+    energy: Energy | None = None,
 ) -> LatencyTable:
     """A table without rows."""
     rounded = {term: float(f"{value:.5g}") for term, value in model.items() if value > 0}
@@ -268,6 +303,7 @@ def table(
         f"fitted to {figures.source}",
         model=rounded,
         validation=validation,
+        energy=energy,
         name=f"{figures.board}.{runtime}",
     )
 
@@ -308,6 +344,8 @@ def main() -> int:
     h743 = load_figures("mcunet_zoo")[0]
     results = {}
     for name in runtime_ids():
+        if name not in h743.sram_kib:
+            continue  # no published figure to compare with
         runtime = load_runtime(name)
         sram = fit_sram(runtime, zoo, h743.sram_kib[name])
         flash = fit_flash(runtime, zoo, h743.flash_kib[name], h743.left_out("flash_kib", name))
@@ -324,7 +362,7 @@ def main() -> int:
             save_table(
                 one,
                 ROOT / "latency_tables" / f"{one.name}.yaml",
-                "Written by benchmarks/fit_runtimes.py; docs/hardware.md explains the keys.",
+                "Written by benchmarks/fit_runtimes.py; docs/latency-table.md explains the keys.",
             )
     return 0
 

@@ -36,6 +36,7 @@ class Figures:
     kernels: str = "unknown"
     note: str = ""
     ms: dict[str, dict[str, float]] = field(default_factory=dict)
+    energy_uj: dict[str, dict[str, float]] = field(default_factory=dict)
     sram_kib: dict[str, dict[str, float]] = field(default_factory=dict)
     flash_kib: dict[str, dict[str, float]] = field(default_factory=dict)
     leave_out: list[dict[str, Any]] = field(default_factory=list)

@@ -22,7 +22,7 @@ import hybrid_nas
 
 ROOT = Path(__file__).resolve().parents[1]
 ROOT_DATA = ("search_spaces", "latency_tables")
-PACKAGE_DATA_SUFFIXES = {".css", ".html", ".j2", ".js", ".json", ".pt", ".yaml"}
+PACKAGE_DATA_SUFFIXES = {".css", ".elf", ".html", ".j2", ".js", ".json", ".pt", ".yaml"}
 
 pytestmark = pytest.mark.skipif(
     importlib.util.find_spec("setuptools") is None or importlib.util.find_spec("pip") is None,

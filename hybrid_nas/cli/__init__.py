@@ -27,12 +27,14 @@ from hybrid_nas.threads import wait_passively
 PROGRAM = "hybrid-nas"
 COMMANDS: tuple[str, ...] = (
     "search",
+    "train",
     "report",
     "route",
     "estimate",
     "boards",
     "spaces",
     "supernet",
+    "latency",
 )
 
 _INTERRUPTED = 130  # 128 + SIGINT, as shells report it

@@ -35,8 +35,12 @@ def register(app: typer.Typer) -> None:
             str, typer.Option("--board", help="Board id; `hybrid-nas boards` lists them.")
         ] = "stm32f746",
         runtime: Annotated[
-            str, typer.Option("--runtime", help="tinyengine, cmsis-nn, tflm or x-cube-ai.")
-        ] = "tinyengine",
+            str | None,
+            typer.Option(
+                "--runtime",
+                help="tinyengine, cmsis-nn, tflm, x-cube-ai, hnas-c or onnxruntime; the board's.",
+            ),
+        ] = None,
         space: Annotated[
             str | None,
             typer.Option("--space", help="Search space of genes that do not name theirs."),
@@ -76,7 +80,8 @@ def register(app: typer.Typer) -> None:
         from hybrid_nas.hardware.uplink import UplinkImage
         from hybrid_nas.spaces.interchange import read_architecture
 
-        on, under = load_board(board), load_runtime(runtime)
+        on = load_board(board)
+        under = load_runtime(runtime or on.runtime)
         result = work.estimate(
             read_architecture(architecture, space, resolution, classes),
             on,
@@ -148,6 +153,7 @@ def _totals(result: Estimate) -> list[str]:
         f"{result.peak_name}{beside}",
         f"Flash    {_against(result.flash_bytes, limits.flash_bytes)}",
         f"Latency  {_latency(result)}",
+        *_energy(result),
         f"MACs     {result.macs:,}; parameters {result.params:,}",
         f"Uplink image: {result.uplink}. Reserved for radio and application: "
         f"{format_bytes(plan.reserve_bytes)} of SRAM, "
@@ -181,3 +187,13 @@ def _latency(result: Estimate) -> str:
     if outside:
         text += f"; {outside} operators outside what was measured"
     return text + ")"
+
+
+def _energy(result: Estimate) -> list[str]:
+    if result.energy_mj is None or result.table is None or result.table.energy is None:
+        return []
+    energy = result.table.energy
+    return [
+        f"Energy   {result.energy_mj:.3g} mJ, predicted: latency x {energy.power_mw:g} mW; off by "
+        f"{energy.mean:.1%} on average, {energy.worst:.1%} at worst ({energy.source})"
+    ]

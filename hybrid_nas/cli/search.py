@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -11,6 +11,11 @@ from hybrid_nas.cli.multivalue import parse_coverages
 from hybrid_nas.cli.options import duration_option, size_option, time_option
 from hybrid_nas.cli.output import console, emit_json
 from hybrid_nas.errors import InputError
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from hybrid_nas.search.settings import SearchSettings
 
 RUNS = Path("runs")
 _DEFAULT_COVERAGES = (0.9, 0.7, 0.5)
@@ -29,6 +34,13 @@ def register(app: typer.Typer) -> None:
         latency: Annotated[
             float | None, time_option("--latency", help="Limit on the device's own latency.")
         ] = None,
+        force_latency: Annotated[
+            bool,
+            typer.Option(
+                "--force-latency",
+                help="Limit latency also with a table that is off by more than 20 %.",
+            ),
+        ] = False,
         coverage: Annotated[
             list[str] | None,
             typer.Option(
@@ -50,7 +62,7 @@ def register(app: typer.Typer) -> None:
             str | None, typer.Option("--board", help="Board id; stm32f746. See 'boards'.")
         ] = None,
         runtime: Annotated[
-            str | None, typer.Option("--runtime", help="Inference runtime; tinyengine.")
+            str | None, typer.Option("--runtime", help="Inference runtime; the board's.")
         ] = None,
         table: Annotated[
             Path | None, typer.Option("--table", help="Latency table; the shipped one.")
@@ -177,9 +189,17 @@ def register(app: typer.Typer) -> None:
             "reserve_flash_bytes": reserve_flash,
         }
         given = {name: value for name, value in given.items() if value is not None}
+        if board is not None and runtime is None:
+            given["runtime"] = _runtime_of(board)
         if coverage:
             given |= _coverages(coverage)
-        _search(given, run, resume, storage, json)
+        _search(given, run, resume, storage, force_latency, json)
+
+
+def _runtime_of(board: str) -> str:
+    from hybrid_nas.hardware.boards import load_board
+
+    return load_board(board).runtime
 
 
 def _coverages(texts: list[str]) -> dict[str, Any]:
@@ -192,7 +212,12 @@ def _coverages(texts: list[str]) -> dict[str, Any]:
 
 
 def _search(
-    given: dict[str, Any], run: Path | None, resume: bool, storage: str | None, json: bool
+    given: dict[str, Any],
+    run: Path | None,
+    resume: bool,
+    storage: str | None,
+    force_latency: bool,
+    json: bool,
 ) -> None:
     from hybrid_nas.cli.interrupt import stop_on_interrupt
     from hybrid_nas.cli.search_progress import search_report
@@ -215,6 +240,7 @@ def _search(
     else:
         directory = RunDirectory(run or RUNS / new_run_name(RUNS, "search"))
         settings = SearchSettings(**given)
+        _check_latency_limit(settings, force_latency, people)
     try:
         with stop_on_interrupt() as stop, search_report(people, settings.trials) as report:
             result = run_search(
@@ -239,3 +265,18 @@ def _search(
         return
     people.print(result.ended, markup=False)
     render_front(people, result.document, directory.path)
+
+
+def _check_latency_limit(settings: SearchSettings, forced: bool, people: Console) -> None:
+    """Refuse or doubt a limit on latency, by the error of the table that it would be judged by."""
+    from hybrid_nas.hardware.limits import check_latency_limit
+    from hybrid_nas.search.setup import SearchSetup
+
+    if settings.latency_ms is None:
+        return
+    table = SearchSetup(settings).table
+    if table is None:
+        return  # the search itself says so, and what to do
+    doubt = check_latency_limit(table, forced=forced)
+    if doubt:
+        people.print(f"warning: {doubt}", markup=False, soft_wrap=True)

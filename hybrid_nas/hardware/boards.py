@@ -9,6 +9,7 @@ from typing import Any
 
 from hybrid_nas.errors import InputError
 from hybrid_nas.hardware.data_files import package_yaml
+from hybrid_nas.hardware.runtimes import DEFAULT_RUNTIME
 
 DEFAULT_BOARD = "stm32f746"
 
@@ -36,12 +37,13 @@ class Reserve:
 
 @dataclass(frozen=True)
 class Board:
-    """A microcontroller, or the board around it.
+    """A microcontroller, the board around it, or a machine that stands in for one.
 
     Attributes:
         id: lower case, as in ``--board``.
         sram_bytes: the longest contiguous run of usable memory: the default limit of an arena.
         flash_bytes: the default limit for weights and code.
+        runtime: what is planned for where no other is asked for.
     """
 
     id: str
@@ -54,6 +56,7 @@ class Board:
     source: str
     flash_note: str = ""
     reserves: tuple[Reserve, ...] = ()
+    runtime: str = DEFAULT_RUNTIME
 
     @property
     def total_sram_bytes(self) -> int:
@@ -114,4 +117,5 @@ def _board(board_id: str, entry: dict[str, Any]) -> Board:
         source=entry["source"],
         flash_note=entry["flash"].get("note", ""),
         reserves=tuple(Reserve(**reserve) for reserve in entry.get("reserves", ())),
+        runtime=entry.get("runtime", DEFAULT_RUNTIME),
     )

@@ -10,7 +10,7 @@ import numpy as np
 from hybrid_nas.hardware.boards import Board
 from hybrid_nas.hardware.flash import flash_bytes
 from hybrid_nas.hardware.latency import LatencyModel
-from hybrid_nas.hardware.latency_table import LatencyKind, LatencyTable
+from hybrid_nas.hardware.latency_table import Energy, LatencyKind, LatencyTable, Validation
 from hybrid_nas.hardware.limits import Limits
 from hybrid_nas.hardware.op_arrays import OpArrays
 from hybrid_nas.hardware.runtimes import Runtime
@@ -68,7 +68,8 @@ class OpEstimate:
 class Estimate:
     """What one architecture costs on one board under one runtime.
 
-    ``latency_ms`` and ``latency_is`` are None where there is no latency table.
+    ``latency_ms`` and ``latency_is`` are None where there is no latency table; ``energy_mj`` is
+    None where the table has no power.
     """
 
     architecture: Architecture
@@ -82,6 +83,7 @@ class Estimate:
     reserve_flash_bytes: int
     latency_ms: float | None
     latency_is: LatencyKind | None
+    energy_mj: float | None
     ops: tuple[OpEstimate, ...]
 
     @property
@@ -122,9 +124,9 @@ class Estimate:
             "latency_ms": self.latency_ms,
             "latency_is": self.latency_is,
             "latency_table": self.table and self.table.name,
-            "latency_error": asdict(self.table.validation)
-            if self.table and self.table.validation
-            else None,
+            "latency_error": _error_of(self.table.validation if self.table else None),
+            "energy_mj": self.energy_mj,
+            "energy_error": _error_of(self.table.energy if self.table else None),
             "macs": self.macs,
             "params": self.params,
             "sram_peak": {"op": self.peak_name, "bytes": self.sram_bytes},
@@ -145,6 +147,10 @@ class Estimate:
             and self.flash_bytes <= self.limits.flash_bytes,
             "ops": [op.document() for op in self.ops],
         }
+
+
+def _error_of(known: Validation | Energy | None) -> dict[str, Any] | None:
+    return None if known is None else asdict(known)
 
 
 def estimate(
@@ -173,7 +179,7 @@ def estimate(
     ops = architecture.ops
     memory = plan(ops, architecture.input_shape, runtime, uplink, reserve_bytes=reserve_sram_bytes)
     model = None if table is None else LatencyModel(table.require(board.id, runtime.id))
-    latency_ms, latency_is = None, None
+    latency_ms, latency_is, energy_mj = None, None, None
     per_op: list[tuple[float | None, float | None, LatencyKind | None, bool]]
     if model is None:
         per_op = [(None, None, None, False)] * len(ops)
@@ -181,6 +187,7 @@ def estimate(
         found = model.ops(ops)
         total = model.network_ms(np.array([found.ms.sum()]), np.array([float(len(ops))]))
         latency_ms, latency_is = float(total[0]), model.kind_of(found.measured)
+        energy_mj = model.energy_mj(latency_ms)
         kinds = [model.kind_of(np.array([one])) for one in found.measured]
         per_op = list(
             zip(
@@ -209,5 +216,6 @@ def estimate(
         reserve_flash_bytes=reserve_flash_bytes,
         latency_ms=latency_ms,
         latency_is=latency_is,
+        energy_mj=energy_mj,
         ops=rows,
     )

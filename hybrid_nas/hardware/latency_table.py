@@ -63,12 +63,46 @@ class Correction:
 
 @dataclass(frozen=True)
 class Validation:
-    """Relative errors on whole networks, as fractions, and how they were found."""
+    """Relative errors on whole networks, as fractions, and how they were found.
+
+    ``kendall_tau`` is the rank correlation of predicted and measured latencies, where it is known.
+    """
 
     mean: float
     worst: float
     networks: int
     how: str
+    kendall_tau: float | None = None
+
+
+@dataclass(frozen=True)
+class HeldOut:
+    """Relative errors on n rows of a class, each predicted from rows that it is not among.
+
+    ``mean``, ``p95`` and ``worst`` are of absolute errors, as fractions; ``interval_90`` is the
+    share of rows inside their 90 % intervals.
+    """
+
+    mean: float
+    p95: float
+    worst: float
+    n: int
+    interval_90: float
+
+
+@dataclass(frozen=True)
+class Energy:
+    """Mean power while a network runs, so that its energy is latency x power.
+
+    ``mean`` and ``worst`` are relative errors of the energy of networks, as fractions, each
+    predicted (latency and power) without its own figures; ``networks`` is their number.
+    """
+
+    power_mw: float
+    mean: float
+    worst: float
+    networks: int
+    source: str
 
 
 @dataclass(frozen=True)
@@ -83,6 +117,9 @@ class LatencyTable:
         model: for a table without rows, ms per millionth of each of `TERMS`.
         correction: from the sum of operators to a whole network.
         validation: the error on whole networks, where it is known.
+        held_out: the error on operators never measured, by class, where it is known.
+        energy: mean power, where it is published.
+        scaled_from: for a table made from instruction counts, what those belong to.
     """
 
     identity: Identity
@@ -93,6 +130,9 @@ class LatencyTable:
     correction: Correction = Correction()
     validation: Validation | None = None
     name: str = ""
+    held_out: Mapping[str, HeldOut] = field(default_factory=lambda: MappingProxyType({}))
+    energy: Energy | None = None
+    scaled_from: Identity | None = None
 
     def merged(self, other: LatencyTable) -> LatencyTable:
         """This table with the rows of another of the same identity; the other's rows win.
@@ -100,18 +140,26 @@ class LatencyTable:
         Raises:
             InputError: the identities differ; the message names the first difference.
         """
-        mine, theirs = asdict(self.identity), asdict(other.identity)
-        for key, value in mine.items():
-            if theirs[key] != value:
-                raise InputError(
-                    f"latency tables of different {key} cannot be mixed: "
-                    f"{self.name or 'one'} has {value!r}, {other.name or 'the other'} has "
-                    f"{theirs[key]!r}"
-                )
+        names = self.name or "one", other.name or "the other"
+        self._require_same("", asdict(self.identity), asdict(other.identity), names)
+        mine, theirs = _as_dict(self.scaled_from), _as_dict(other.scaled_from)
+        self._require_same("scaled_from ", mine, theirs, names)
         if self.kind != other.kind:
             raise InputError(f"{self.kind} and {other.kind} latencies cannot be mixed in one table")
         rows = MappingProxyType({**self.rows, **other.rows})
-        return replace(self, rows=rows, validation=None)  # the old validation knew other rows
+        # the old errors were those of other rows
+        return replace(self, rows=rows, validation=None, held_out=MappingProxyType({}))
+
+    @staticmethod
+    def _require_same(
+        what: str, mine: Mapping[str, object], theirs: Mapping[str, object], names: tuple[str, str]
+    ) -> None:
+        for key, value in mine.items():
+            if theirs[key] != value:
+                raise InputError(
+                    f"latency tables of different {what}{key} cannot be mixed: "
+                    f"{names[0]} has {value!r}, {names[1]} has {theirs[key]!r}"
+                )
 
     def require(self, board: str, runtime: str) -> LatencyTable:
         """This table, if it is for that board and runtime.
@@ -127,3 +175,7 @@ class LatencyTable:
                     f"{wanted}: give --{what} {found}, or another table"
                 )
         return self
+
+
+def _as_dict(identity: Identity | None) -> dict[str, object]:
+    return dict.fromkeys(Identity.__dataclass_fields__) if identity is None else asdict(identity)

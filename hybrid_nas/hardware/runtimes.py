@@ -152,5 +152,5 @@ def parse_runtime(runtime_id: str, entry: Mapping[str, Any]) -> Runtime:
         source=entry["source"],
         sram=sram,
         flash=FlashModel(**entry["flash"], explicit_padding=sram.explicit_padding),
-        fit={what: FitError(**error) for what, error in entry["fit"].items()},
+        fit={what: FitError(**error) for what, error in entry.get("fit", {}).items()},
     )

@@ -127,7 +127,8 @@ def test_boards_say_what_their_latency_is(capsys: pytest.CaptureFixture[str]) ->
     found = document(capsys, "boards")
     by_id = {board["id"]: board for board in found["boards"]}
     assert list(by_id) == list(board_ids())
-    assert by_id["stm32h743"]["latency"] == dict.fromkeys(runtime_ids(), "predicted")
+    own = dict.fromkeys(("hnas-c", "onnxruntime"), "none")  # runtimes of other boards
+    assert by_id["stm32h743"]["latency"] == dict.fromkeys(runtime_ids(), "predicted") | own
     assert set(by_id["rp2040"]["latency"].values()) == {"none"}
     assert by_id["stm32f746"]["regions"][1]["name"] == "DTCM"
     assert run("boards") == 0
@@ -150,3 +151,14 @@ def test_spaces_are_listed_with_counts_and_sharing(capsys: pytest.CaptureFixture
     assert "width" in found["mcunet"]["shares_weights"]
     assert run("spaces") == 0
     assert "mcunet" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("board", "runtime"),
+    [("host", "onnxruntime"), ("emulated-cortex-m7", "hnas-c"), ("stm32h743", "tinyengine")],
+)
+def test_a_board_is_estimated_under_its_own_runtime(
+    capsys: pytest.CaptureFixture[str], board: str, runtime: str
+) -> None:
+    found = document(capsys, "estimate", GENES, *SMALL, "--board", board)
+    assert (found["board"], found["runtime"]) == (board, runtime)

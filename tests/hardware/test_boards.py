@@ -8,6 +8,7 @@ import pytest
 
 from hybrid_nas.errors import InputError
 from hybrid_nas.hardware.boards import Region, board_ids, load_board, longest_run_bytes
+from hybrid_nas.hardware.runtimes import DEFAULT_RUNTIME, runtime_ids
 
 KIB = 1024
 SHEETS = {  # id: (largest contiguous SRAM KB, flash KB, MHz), from the data sheets
@@ -23,6 +24,13 @@ SHEETS = {  # id: (largest contiguous SRAM KB, flash KB, MHz), from the data she
     "esp32-s3": (416, 8192, 240),
     "rp2040": (264, 2048, 133),
 }
+EMULATED = {  # id: (usable SRAM KB, code KB, MHz), from QEMU 7.2's memory map of the machine
+    "emulated-cortex-m7": (4096, 4096, 25),
+    "emulated-cortex-m4": (4096, 4096, 25),
+    "emulated-cortex-m33": (4096, 4096, 20),
+    "emulated-cortex-m3": (4096, 4096, 25),
+    "emulated-cortex-m0": (16, 256, 16),
+}
 
 
 def test_every_board_is_there_with_its_figures() -> None:
@@ -33,11 +41,27 @@ def test_every_board_is_there_with_its_figures() -> None:
             load_board(name).clock_hz // 1_000_000,
         )
         for name in board_ids()
+        if name != "host"
     }
-    assert found == SHEETS
+    assert found == SHEETS | EMULATED
 
 
-@pytest.mark.parametrize("name", SHEETS)
+@pytest.mark.parametrize("name", board_ids())
+def test_a_board_is_planned_for_a_runtime_that_exists(name: str) -> None:
+    own = {"host": "onnxruntime"} | dict.fromkeys(EMULATED, "hnas-c")
+    assert load_board(name).runtime == own.get(name, DEFAULT_RUNTIME)
+    assert load_board(name).runtime in runtime_ids()
+
+
+@pytest.mark.parametrize("name", EMULATED)
+def test_emulated_boards_say_that_they_are(name: str) -> None:
+    board = load_board(name)
+    assert "emulated by QEMU" in board.name
+    assert board.id.endswith(board.core)
+    assert "instructions" in board.source
+
+
+@pytest.mark.parametrize("name", board_ids())
 def test_regions_do_not_overlap_and_have_sources(name: str) -> None:
     board = load_board(name)
     regions = sorted(board.regions, key=lambda region: region.address)

@@ -2,16 +2,26 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from hybrid_nas.errors import InputError
-from hybrid_nas.hardware.latency import LatencyModel, mechanistic_terms, model_terms
+from hybrid_nas.hardware.boards import load_board
+from hybrid_nas.hardware.estimate import estimate
+from hybrid_nas.hardware.latency import LatencyModel, OpLatencies, model_terms
 from hybrid_nas.hardware.latency_files import find_table
-from hybrid_nas.hardware.latency_table import Correction, Identity, LatencyTable, Measurement
+from hybrid_nas.hardware.latency_table import (
+    Correction,
+    Energy,
+    Identity,
+    LatencyTable,
+    Measurement,
+)
 from hybrid_nas.hardware.op_arrays import OpArrays
+from hybrid_nas.hardware.runtimes import load_runtime
+from hybrid_nas.spaces.loader import load_space
 from hybrid_nas.spaces.opspec import OpSpec
 
 IDENTITY = Identity("host", "x86", 1_000_000_000, "tflm", "1", unit="us")
@@ -113,22 +123,50 @@ def test_the_whole_network_correction_is_applied_to_sums() -> None:
     assert model.ms_per_router_mac == pytest.approx(2e-6)
 
 
-@given(st.integers(1, 30), st.integers(1, 30), st.integers(1, 2), st.sampled_from([3, 5, 7]))
-def test_interior_and_border_pixels_are_counted_right(
-    h: int, w: int, stride: int, kernel: int
-) -> None:
-    """Against a count over every output pixel's window."""
-    op = OpSpec("dwconv", h, w, 1, 1, kernel, stride, kernel // 2)
-    tops = [y * stride - op.padding for y in range(op.out_h)]
-    lefts = [x * stride - op.padding for x in range(op.out_w)]
-    inside = sum(
-        min(top, left) >= 0 and top + kernel <= h and left + kernel <= w
-        for top in tops
-        for left in lefts
+def test_predictions_do_not_depend_on_what_else_is_asked_for() -> None:
+    model = LatencyModel(measured_table(16, 0.05, 7, KINDS))
+    rng = np.random.default_rng(8)
+    ops = [random_op(kind, rng) for kind in KINDS for _ in range(5)]
+    together = model.ops(ops)
+    alone = [model.ops([op]) for op in ops]
+    np.testing.assert_allclose(together.ms, [one.ms[0] for one in alone], rtol=1e-9)
+    np.testing.assert_allclose(together.sd_ms, [one.sd_ms[0] for one in alone], rtol=1e-6)
+
+
+def test_float_and_integer_operators_are_predicted_apart() -> None:
+    """A kernel on floats is another kernel: its rows say nothing about int8."""
+    rng = np.random.default_rng(9)
+    rows = {}
+    for dtype, factor in (("int8", 1.0), ("float32", 4.0)):
+        for _ in range(12):
+            op = replace(random_op("pointwise", rng), dtype=dtype)
+            rows[op.shape] = Measurement(factor * true_us(op))
+    table = LatencyTable(IDENTITY, "measured", "", rows)
+    unseen = OpSpec("conv", 21, 21, 17, 23)
+    found = LatencyModel(table).ops([unseen, replace(unseen, dtype="float32")])
+    assert found.ms[1] / found.ms[0] == pytest.approx(4, rel=0.02)
+    only_int8 = replace(table, rows={op: row for op, row in rows.items() if op.dtype == "int8"})
+    with pytest.raises(InputError, match="has no pointwise row of float32"):
+        LatencyModel(only_int8).ops([replace(unseen, dtype="float32")])
+
+
+def test_intervals_hold_the_prediction_and_grow_with_its_uncertainty() -> None:
+    found = OpLatencies(
+        np.array([2.0, 2.0]), np.array([0.0, 0.4]), np.zeros(2, bool), np.zeros(2, bool)
     )
-    terms = mechanistic_terms("dwconv", OpArrays.of([op]))[0]
-    assert terms[1] == inside
-    assert terms[4] == op.out_h * op.out_w - inside
+    low, high = found.interval_ms()
+    assert low[0] == high[0] == 2
+    # 90 % of a log-normal distribution of that spread, by simulation
+    draws = 2 * np.exp(np.random.default_rng(0).normal(0, 0.2, 200_000))
+    assert low[1] == pytest.approx(np.quantile(draws, 0.05), rel=0.01)
+    assert high[1] == pytest.approx(np.quantile(draws, 0.95), rel=0.01)
+
+
+def test_energy_is_latency_times_power_where_power_is_known() -> None:
+    table = LatencyTable(IDENTITY, "predicted", "", {}, {"conv_mmac": 1.0})
+    assert LatencyModel(table).energy_mj(100.0) is None
+    powered = replace(table, energy=Energy(50.0, 0.05, 0.1, 3, "a paper"))
+    assert LatencyModel(powered).energy_mj(100.0) == pytest.approx(5.0)  # 50 mW for 0.1 s
 
 
 def test_model_terms_add_up_to_the_networks_counts() -> None:
@@ -147,3 +185,20 @@ def test_a_fitted_table_carries_its_error_as_uncertainty() -> None:
     found = LatencyModel(table).ops([OpSpec("conv", 40, 40, 16, 48)])
     assert found.sd_ms[0] / found.ms[0] == pytest.approx(1.2533 * table.validation.mean)
     assert not found.measured[0]
+
+
+def test_an_estimate_has_the_energy_that_its_latency_takes() -> None:
+    space = load_space("mcunet", classes=10)
+    architecture = space.architecture(space.extremes()[0].tolist())
+    for board, runtime in (("stm32l4r5", "x-cube-ai"), ("stm32f746", "tinyengine")):
+        table = find_table(board, runtime)
+        assert table is not None
+        document = estimate(
+            architecture, load_board(board), load_runtime(runtime), table
+        ).document()
+        if table.energy is None:
+            assert document["energy_mj"] is None and document["energy_error"] is None
+        else:
+            expected = document["latency_ms"] * table.energy.power_mw / 1000
+            assert document["energy_mj"] == pytest.approx(expected)
+            assert document["energy_error"]["worst"] == table.energy.worst

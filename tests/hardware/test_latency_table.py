@@ -12,19 +12,21 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from hybrid_nas.errors import InputError
+from hybrid_nas.hardware.latency_document import parse_table, table_text
 from hybrid_nas.hardware.latency_files import (
-    COLUMNS,
     find_table,
     load_table,
-    parse_table,
+    named_table,
     save_table,
     shipped_tables,
     table_fingerprint,
     table_for,
-    table_text,
 )
+from hybrid_nas.hardware.latency_rows import COLUMNS
 from hybrid_nas.hardware.latency_table import (
     Correction,
+    Energy,
+    HeldOut,
     Identity,
     LatencyTable,
     Measurement,
@@ -53,7 +55,12 @@ def test_a_table_survives_writing_and_reading(
 ) -> None:
     ops = {op: m for graph, m in rows for op in graph} | {next(iter(ROW)): first}
     made = table(
-        ops, correction=Correction(1.25, 1e-5), validation=Validation(0.05, 0.1, 3, "as told")
+        ops,
+        correction=Correction(1.25, 1e-5),
+        validation=Validation(0.05, 0.1, 3, "as told", 1.0),
+        held_out={"conv": HeldOut(0.01, 0.02, 1e-5, 7, 0.9)},
+        energy=Energy(75.5, 0.05, 0.1, 3, "a paper: with a colon"),
+        scaled_from=replace(IDENTITY, unit="instructions"),
     )
     again = parse_table(yaml.safe_load(table_text(made)), "")
     assert again == made
@@ -90,6 +97,24 @@ def test_rows_of_different_identities_never_mix(key: str, value: object) -> None
         table(ROW).merged(other)
 
 
+def test_rows_scaled_from_other_counts_never_mix() -> None:
+    counts = replace(IDENTITY, unit="instructions", kernels="a")
+    one, same = table(ROW, scaled_from=counts), table(ROW, scaled_from=replace(counts))
+    assert one.merged(same).scaled_from == counts
+    with pytest.raises(InputError, match="of different scaled_from kernels cannot be mixed"):
+        one.merged(table(ROW, scaled_from=replace(counts, kernels="b")))
+    with pytest.raises(InputError, match="of different scaled_from board cannot be mixed"):
+        one.merged(table(ROW))
+
+
+def test_a_table_without_the_newer_keys_reads_and_writes_as_before() -> None:
+    """Files and fingerprints of tables made by earlier versions stay what they are."""
+    text = table_text(table(ROW, validation=Validation(0.05, 0.1, 3, "as told")))
+    for key in ("held_out", "energy", "scaled_from", "kendall_tau", "null"):
+        assert key not in text
+    assert parse_table(yaml.safe_load(text), "").validation == Validation(0.05, 0.1, 3, "as told")
+
+
 def test_rows_of_one_identity_are_merged_and_the_new_ones_win() -> None:
     op, more = next(iter(ROW)), OpSpec("dense", 1, 1, 8, 10)
     other = table({op: Measurement(2.0), more: Measurement(3.0)})
@@ -109,7 +134,15 @@ def test_units_are_turned_into_milliseconds(unit: str, ms: float) -> None:
 
 
 def document() -> dict[str, Any]:
-    return yaml.safe_load(table_text(table(ROW, model={"conv_mmac": 1.0})))
+    made = table(
+        ROW,
+        model={"conv_mmac": 1.0},
+        validation=Validation(0.05, 0.1, 3, "as told", 0.9),
+        held_out={"conv": HeldOut(0.01, 0.02, 0.03, 7, 0.9)},
+        energy=Energy(75.5, 0.05, 0.1, 3, "a paper"),
+        scaled_from=replace(IDENTITY, unit="instructions"),
+    )
+    return yaml.safe_load(table_text(made))
 
 
 def change(path: str, value: object) -> dict[str, Any]:
@@ -135,6 +168,16 @@ def change(path: str, value: object) -> dict[str, Any]:
         ("model", {"magic": 1}, "'model' must map some of conv_mmac"),
         ("model/conv_mmac", -1, "model term conv_mmac must be 0 or more"),
         ("correction/scale", "one", "'scale' must be of type float"),
+        ("validation/kendall_tau", "high", "'kendall_tau' must be of type float"),
+        ("validation/networks", None, "'networks' must be of type int"),
+        ("held_out", [1], "held_out must map some of pointwise"),
+        ("held_out/wavelet", {}, "held_out must map some of pointwise"),
+        ("held_out/conv", 0.1, "held_out: conv must be a mapping"),
+        ("held_out/conv/n", 0.5, "'n' must be of type int"),
+        ("energy/power_mw", 0, "power_mw must be above 0"),
+        ("energy/unit", "mJ", "energy must have the keys power_mw"),
+        ("scaled_from", "m7", "scaled_from must be a mapping"),
+        ("scaled_from/unit", "beats", "scaled_from: unit must be one of ms"),
         ("columns", ["op"], "'columns' must be"),
         ("rows", "none", "'rows' must be a list"),
         ("rows/0", [1, 2], f"row 1 must have {len(COLUMNS)} entries"),
@@ -142,6 +185,8 @@ def change(path: str, value: object) -> dict[str, Any]:
         ("rows/0/1", -8, "row 1: h must be an integer, 1 or more"),
         ("rows/0/8", "gelu", "row 1: activation must be one of none"),
         ("rows/0/9", 1, "row 1: bias must be one of False, True"),
+        ("rows/0/1", 10**30, "row 1: h must be at most"),
+        ("rows/0/5", 99, "row 1: a 99x99 window does not fit into 8x8"),
         ("rows/0/12", 0, "row 1: value must be above 0"),
         ("rows/0/12", float("nan"), "row 1: value must be above 0"),
         ("rows/0/13", -0.5, "row 1: spread must be 0 or more"),
@@ -179,7 +224,7 @@ def test_other_files_are_no_tables(tmp_path: Path, text: str) -> None:
 
 
 def test_the_table_in_the_documentation_can_be_read() -> None:
-    text = (Path(__file__).resolve().parents[2] / "docs" / "hardware.md").read_text()
+    text = (Path(__file__).resolve().parents[2] / "docs" / "latency-table.md").read_text()
     examples = [part.split("```")[0] for part in text.split("```yaml\n")[1:]]
     document = next(yaml.safe_load(part) for part in examples if part.startswith("schema:"))
     assert parse_table(document, "docs").require("stm32f746", "tinyengine").rows
@@ -190,3 +235,20 @@ def test_shipped_tables_are_found_by_board_and_runtime() -> None:
         assert one.name == f"{one.identity.board}.{one.identity.runtime}"
         assert find_table(one.identity.board, one.identity.runtime) == one
     assert find_table("rp2040", "tflm") is None
+
+
+def test_a_table_is_named_by_its_file_or_its_board(tmp_path: Path) -> None:
+    path = tmp_path / "mine.yaml"
+    save_table(table(ROW), path)
+    assert named_table(str(path)) == named_table(str(path), "tinyengine") == load_table(path)
+    with pytest.raises(InputError, match="is for runtime tinyengine, not for tflm"):
+        named_table(str(path), "tflm")
+    assert named_table("stm32f746") == find_table("stm32f746", "tinyengine")
+    assert named_table("stm32f746", "tflm") == find_table("stm32f746", "tflm")
+    assert named_table("stm32l4r5") == find_table("stm32l4r5", "x-cube-ai")
+    with pytest.raises(InputError, match="with runtime 'hnas': give one of"):
+        named_table("stm32l4r5", "hnas")
+    with pytest.raises(InputError, match="is called 'nowhere': give a YAML file or one of"):
+        named_table("nowhere")
+    with pytest.raises(InputError, match=r"no file absent\.yaml"):
+        named_table("absent.yaml")

@@ -22,12 +22,23 @@ WEIGHTS = 9 * 3 * 16 + 25 * 16 + 9 * 16 + 16 * 8 + 8 * 10
 CHANNELS = 16 + 16 + 16 + 8 + 10
 
 
-def test_the_four_runtimes_are_there_with_errors_and_sources() -> None:
-    assert runtime_ids() == ("tinyengine", "cmsis-nn", "tflm", "x-cube-ai")
+COMPARED = ("tinyengine", "cmsis-nn", "tflm", "x-cube-ai")
+PLAIN = ("hnas-c", "onnxruntime")
+
+
+def test_the_runtimes_are_there_with_errors_and_sources() -> None:
+    assert runtime_ids() == COMPARED + PLAIN
     for name in runtime_ids():
         runtime = load_runtime(name)
         assert runtime.source and runtime.version
-        assert set(runtime.fit) == {"sram", "flash"}
+        assert set(runtime.fit) == ({"sram", "flash"} if name in COMPARED else set())
+
+
+@pytest.mark.parametrize("name", PLAIN)
+def test_runtimes_that_were_not_compared_say_so_and_invent_no_constant(name: str) -> None:
+    runtime = load_runtime(name)
+    assert "nothing has been compared" in runtime.source
+    assert runtime.sram.fixed_bytes == runtime.flash.fixed_bytes == 0
 
 
 def test_an_unknown_runtime_is_refused() -> None:

@@ -1,0 +1,35 @@
+/* nRF51822 (nRF51 Series Reference Manual v3.0: 18 TIMER, 29 UART; 16 MHz, 16 KB RAM), of the BBC
+ * micro:bit. */
+#ifndef REGISTERS_H
+#define REGISTERS_H
+
+#include <stdint.h>
+
+#define NRF(address) (*(volatile uint32_t *)(address))
+
+#define UART_STARTRX NRF(0x40002000u)
+#define UART_STARTTX NRF(0x40002008u)
+#define UART_RXDRDY NRF(0x40002108u)
+#define UART_TXDRDY NRF(0x4000211Cu)
+#define UART_ERRORSRC NRF(0x40002480u)
+#define UART_ENABLE NRF(0x40002500u)
+#define UART_ENABLED 4u
+#define UART_PSELTXD NRF(0x4000250Cu)
+#define UART_PSELRXD NRF(0x40002514u)
+#define UART_RXD NRF(0x40002518u)
+#define UART_TXD NRF(0x4000251Cu)
+#define UART_BAUDRATE NRF(0x40002524u)
+#define UART_BAUD_115200 0x01D7E000u
+#define PIN_TX 24u /* of the micro:bit */
+#define PIN_RX 25u
+
+#define TIMER0_START NRF(0x40008000u)
+#define TIMER0_CLEAR NRF(0x4000800Cu)
+#define TIMER0_CAPTURE0 NRF(0x40008040u)
+#define TIMER0_BITMODE NRF(0x40008508u)
+#define TIMER0_32_BITS 3u
+#define TIMER0_PRESCALER NRF(0x40008510u)
+#define TIMER0_CC0 NRF(0x40008540u)
+#define TIMER0_HZ 16000000u
+
+#endif

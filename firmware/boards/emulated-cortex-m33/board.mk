@@ -1,0 +1,5 @@
+CPU_FLAGS := -mcpu=cortex-m33 -mfloat-abi=soft
+BOARD_SRCS := boards/emulated/mps2.c
+BOARD_LD := boards/emulated-cortex-m33/link.ld
+MACHINE := mps2-an505
+ICOUNT_SHIFT := 7

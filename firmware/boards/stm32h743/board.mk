@@ -1,0 +1,3 @@
+# STM32H743 on a NUCLEO-H743ZI or NUCLEO-H743ZI2.
+WEIGHT_BYTES := 1572864
+include boards/stm32/family.mk

@@ -1,0 +1,3 @@
+#include "kernels_word.h"
+
+const char kernels_word[] = KERNELS_WORD;

@@ -1,0 +1,220 @@
+"""Integer kernels of quantised networks, exact to the bit, in NumPy.
+
+Tensors are int8, channels last, without a batch axis. Arithmetic is that of TFLite's reference
+kernels (tensorflow/lite/kernels/internal/reference/integer_ops) built with
+``TFLITE_SINGLE_ROUNDING``: per-channel Q31 multipliers, one rounding, halves upwards.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from numpy.lib.stride_tricks import sliding_window_view
+
+from hybrid_nas.typing import IntArray
+
+Int8Array = npt.NDArray[np.int8]
+Integers = npt.NDArray[Any]
+
+_FLOAT32_EXACT = 1 << 24
+"""Integers up to here are exact in float32, and sums of them in any order."""
+
+
+@dataclass(frozen=True)
+class Requantisation:
+    """From int32 accumulators to int8.
+
+    Attributes:
+        multiplier: Q31, in [2^30, 2^31); one number, or one per channel.
+        shift: power of two beside it, negative to the right; like `multiplier`, at most 30.
+        zero: zero point of the output.
+        low, high: what the output is clamped to (the fused activation).
+    """
+
+    multiplier: Integers | int
+    shift: Integers | int
+    zero: int
+    low: int = -128
+    high: int = 127
+
+    def __call__(self, accumulators: Integers) -> Int8Array:
+        """int8 of the shape of `accumulators`, whose last axis is the channels."""
+        scaled = rescale(accumulators, self.multiplier, self.shift)
+        scaled += self.zero
+        return _clamp(scaled, self.low, self.high)
+
+
+def rescale(x: Integers, multiplier: Integers | int, shift: Integers | int) -> IntArray:
+    """``x * multiplier * 2^(shift - 31)``, rounded to the nearest integer, halves upwards."""
+    right = np.int64(31) - np.asarray(shift, np.int64)
+    product = x.astype(np.int64) * np.asarray(multiplier, np.int64)
+    product += np.int64(1) << (right - 1)
+    product >>= right
+    return product
+
+
+def conv2d(
+    x: Int8Array,
+    weights: Int8Array,
+    bias: Integers,
+    requantise: Requantisation,
+    *,
+    in_zero: int,
+    stride: int = 1,
+    padding: int = 0,
+) -> Int8Array:
+    """Convolution, padded with the input's zero point.
+
+    Args:
+        x: (h, w, cin).
+        weights: (cout, kernel, kernel, cin), symmetric (zero point 0).
+        bias: (cout,), int32.
+        requantise: with `cout` multipliers, or one for all.
+        in_zero: zero point of `x`.
+        stride: in both directions.
+        padding: pixels on each of the four sides.
+
+    Returns:
+        (out_h, out_w, cout).
+    """
+    products = weights[0].size
+    # GEMM in floating point is many times faster than in integers, and exact within the mantissa.
+    largest = 128 * (128 + abs(in_zero)) * products
+    dtype = np.dtype(np.float32 if largest <= _FLOAT32_EXACT else np.float64)
+    padded = _pad((x.astype(np.int32) - in_zero).astype(dtype), padding, 0)
+    total: Any = 0
+    for row, column, pixels in _taps(padded, weights.shape[1], stride):
+        total = total + pixels @ weights[:, row, column].T.astype(dtype)
+    return requantise(total.astype(np.int64) + bias)
+
+
+def depthwise2d(
+    x: Int8Array,
+    weights: Int8Array,
+    bias: Integers,
+    requantise: Requantisation,
+    *,
+    in_zero: int,
+    stride: int = 1,
+    padding: int = 0,
+) -> Int8Array:
+    """Depthwise convolution with one filter per channel.
+
+    Args:
+        x: (h, w, channels).
+        weights: (kernel, kernel, channels), symmetric.
+        bias, requantise, in_zero, stride, padding: as in `conv2d`.
+
+    Returns:
+        (out_h, out_w, channels).
+    """
+    padded = _pad(x.astype(np.int32) - in_zero, padding, 0)
+    total: Any = np.asarray(bias, np.int32)
+    for row, column, pixels in _taps(padded, len(weights), stride):
+        total = total + pixels * weights[row, column].astype(np.int32)
+    return requantise(total)
+
+
+def dense(
+    x: Int8Array, weights: Int8Array, bias: Integers, requantise: Requantisation, *, in_zero: int
+) -> Int8Array:
+    """Matrix-vector product: `x` (cin,), `weights` (cout, cin), result (cout,)."""
+    pixel, filters = x[None, None], weights[:, None, None]
+    return conv2d(pixel, filters, bias, requantise, in_zero=in_zero).reshape(-1)
+
+
+@dataclass(frozen=True)
+class AddScales:
+    """How two operands become comparable before they are added.
+
+    Attributes:
+        zeros: zero points of the operands.
+        multipliers, shifts: of the operands, after both were shifted left by `left_shift`.
+        left_shift: headroom for the rounding; TFLite's is 20.
+    """
+
+    zeros: tuple[int, int]
+    multipliers: tuple[int, int]
+    shifts: tuple[int, int]
+    left_shift: int = 20
+
+
+def add(a: Int8Array, b: Int8Array, scales: AddScales, requantise: Requantisation) -> Int8Array:
+    """Sum of two tensors of one shape; ``requantise.shift`` undoes ``scales.left_shift``."""
+    total = np.zeros(a.shape, np.int64)
+    for x, zero, multiplier, shift in zip(
+        (a, b), scales.zeros, scales.multipliers, scales.shifts, strict=True
+    ):
+        total += rescale((x.astype(np.int64) - zero) << scales.left_shift, multiplier, shift)
+    return requantise(total)
+
+
+def average_pool(
+    x: Int8Array,
+    kernel: int,
+    stride: int = 1,
+    padding: int = 0,
+    *,
+    low: int = -128,
+    high: int = 127,
+) -> Int8Array:
+    """Mean of each window's pixels inside the image, halves away from zero; scale is kept.
+
+    Args:
+        x: (h, w, channels).
+        kernel: side of the square window; 0 pools the whole image to one pixel.
+        stride: in both directions.
+        padding: pixels on each side, less than `kernel`; they are not counted.
+        low, high: clamp.
+
+    Returns:
+        (out_h, out_w, channels).
+    """
+    total = _windows(_pad(x.astype(np.int32), padding, 0), kernel, stride).sum(axis=(-2, -1))
+    ones = _pad(np.ones((*x.shape[:2], 1), np.int32), padding, 0)
+    count = _windows(ones, kernel, stride).sum(axis=(-2, -1))
+    mean = np.sign(total) * ((np.abs(total) + count // 2) // count)
+    return _clamp(mean, low, high)
+
+
+def max_pool(
+    x: Int8Array,
+    kernel: int,
+    stride: int = 1,
+    padding: int = 0,
+    *,
+    low: int = -128,
+    high: int = 127,
+) -> Int8Array:
+    """Largest of each window's pixels inside the image; arguments as in `average_pool`."""
+    windows = _windows(_pad(x, padding, -128), kernel, stride)
+    return _clamp(windows.max(axis=(-2, -1)), low, high)
+
+
+def _clamp(values: Integers, low: int, high: int) -> Int8Array:
+    clamped: Int8Array = np.clip(values, low, high).astype(np.int8)
+    return clamped
+
+
+def _pad(x: Integers, padding: int, value: int) -> Integers:
+    if not padding:
+        return x
+    return np.pad(x, ((padding,) * 2, (padding,) * 2, (0, 0)), constant_values=value)
+
+
+def _taps(padded: Integers, kernel: int, stride: int) -> Iterator[tuple[int, int, Integers]]:
+    """For each place in the window: row, column, and the pixels there, (out_h, out_w, cin)."""
+    height, width = (size - kernel + 1 for size in padded.shape[:2])
+    for row in range(kernel):
+        for column in range(kernel):
+            yield row, column, padded[row : row + height : stride, column : column + width : stride]
+
+
+def _windows(padded: Integers, kernel: int, stride: int) -> Integers:
+    """View of shape (out_h, out_w, channels, window height, window width)."""
+    height, width = (kernel, kernel) if kernel else padded.shape[:2]
+    return sliding_window_view(padded, (height, width), axis=(0, 1))[::stride, ::stride]
