@@ -43,7 +43,7 @@ def register(app: typer.Typer) -> None:
 
 
 def _latency_kinds(board: Board) -> dict[str, str]:
-    """Kind of latency by runtime: measured, emulated, predicted or none."""
+    """Kind of latency by runtime: measured, emulated, predicted or none; of the best table."""
     from hybrid_nas.hardware.latency_files import find_table
     from hybrid_nas.hardware.runtimes import runtime_ids
 
@@ -58,7 +58,29 @@ def _document(board: Board) -> dict[str, Any]:
         **asdict(board),
         "total_sram_bytes": board.total_sram_bytes,
         "latency": _latency_kinds(board),
+        "tables": _tables(board),
     }
+
+
+def _tables(board: Board) -> list[dict[str, Any]]:
+    """All tables of a board; `search` takes the one that is ``used`` of its runtime."""
+    from dataclasses import asdict
+
+    from hybrid_nas.hardware.latency_files import find_table, tables_of
+
+    return [
+        {
+            "name": table.name,
+            "runtime": table.identity.runtime,
+            "runtime_version": table.identity.runtime_version,
+            "kind": table.kind,
+            "scaled_from": table.scaled_from and table.scaled_from.board,
+            "validation": table.validation and asdict(table.validation),
+            "source": table.source,
+            "used": find_table(board.id, table.identity.runtime) is table,
+        }
+        for table in tables_of(board.id)
+    ]
 
 
 def _show_all(out: Console, boards: list[Board]) -> None:
@@ -80,8 +102,6 @@ def _show_all(out: Console, boards: list[Board]) -> None:
 
 
 def _show_one(out: Console, board: Board) -> None:
-    from hybrid_nas.hardware.latency_files import find_table
-
     _show_all(out, [board])
     regions = [
         [
@@ -103,13 +123,36 @@ def _show_one(out: Console, board: Board) -> None:
         f"{format_bytes(reserve.flash_bytes)} of flash ({reserve.source})."
         for reserve in board.reserves
     ]
-    for name in _latency_kinds(board):
-        table = find_table(board.id, name)
-        if table and table.validation:
-            lines.append(
-                f"Latency with {name} {table.identity.runtime_version}: {table.kind}, off by "
-                f"{table.validation.mean:.1%} on average and {table.validation.worst:.1%} at worst "
-                f"({table.validation.networks} networks; {table.validation.how})."
-            )
     for line in lines:
         out.print(line, markup=False)
+    _show_tables(out, board)
+
+
+def _show_tables(out: Console, board: Board) -> None:
+    tables = _tables(board)
+    if not tables:
+        out.print(
+            f"No latency table of {board.id}: see docs/latency.md for making one.", markup=False
+        )
+        return
+    rows = [
+        [
+            "*" if table["used"] else "",
+            table["runtime"],
+            table["runtime_version"],
+            table["kind"],
+            *_error_cells(table["validation"]),
+            table["source"],
+        ]
+        for table in tables
+    ]
+    columns = ["", "runtime", "version", "kind", "error", "worst", "compared with", "source"]
+    title = f"Latency tables of {board.name} (*: used with its runtime)"
+    out.print(make_table(columns, rows, title=title, numeric=("error", "worst")))
+
+
+def _error_cells(validation: dict[str, Any] | None) -> tuple[str, str, str]:
+    if validation is None:
+        return "unknown", "", ""
+    mean, worst, networks = (validation[key] for key in ("mean", "worst", "networks"))
+    return f"{mean:.1%}", f"{worst:.1%}", f"{networks} networks"

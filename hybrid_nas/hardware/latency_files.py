@@ -5,13 +5,14 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Sequence
 from functools import cache
+from math import inf
 from pathlib import Path
-from typing import get_args
 
 from hybrid_nas.errors import InputError
 from hybrid_nas.files import atomic_write
 from hybrid_nas.hardware.latency_document import SCHEMA, parse_table, table_text
-from hybrid_nas.hardware.latency_table import LatencyKind, LatencyTable
+from hybrid_nas.hardware.latency_table import LatencyTable
+from hybrid_nas.hardware.scales import scaled, shipped_scales
 from hybrid_nas.resources import latency_table_dir
 from hybrid_nas.yaml_documents import file_yaml
 
@@ -28,15 +29,36 @@ def _load_all(folder: Path) -> tuple[LatencyTable, ...]:
     return tuple(load_table(path) for path in sorted(folder.glob("*.yaml")))
 
 
+@cache
+def tables_of(board: str) -> tuple[LatencyTable, ...]:
+    """The tables of a board: files, then those that shipped scales make of shipped counts.
+
+    A scale for counts of another kernel build than the shipped ones makes no table.
+    """
+    shipped = shipped_tables()
+    counts = {table.identity: table for table in shipped}
+    made = (
+        scaled(counts[scale.counts], scale)
+        for scale in shipped_scales()
+        if scale.board == board and scale.counts in counts
+    )
+    return (*(table for table in shipped if table.identity.board == board), *made)
+
+
 def find_table(board: str, runtime: str) -> LatencyTable | None:
-    """The shipped table of a board and a runtime; a measured one first, then an emulated one."""
-    order = get_args(LatencyKind)
-    found = [
-        table
-        for table in shipped_tables()
-        if (table.identity.board, table.identity.runtime) == (board, runtime)
-    ]
-    return min(found, key=lambda table: order.index(table.kind), default=None)
+    """The best of a board's tables for a runtime, whichever version of it; None without any.
+
+    A measured table comes first: its rows are the operators' own. Whether a number was emulated or
+    predicted says how it came to be, not how good it is; both kinds are compared with whole
+    networks that they were not fitted to, so between them the smaller mean error decides.
+    """
+    found = [table for table in tables_of(board) if table.identity.runtime == runtime]
+    return min(found, key=_doubt, default=None)
+
+
+def _doubt(table: LatencyTable) -> tuple[bool, float]:
+    validation = table.validation
+    return table.kind != "measured", inf if validation is None else validation.mean
 
 
 def table_for(board: str, runtime: str, path: Path | None = None) -> LatencyTable | None:
@@ -64,7 +86,10 @@ def named_table(name: str, runtime: str | None = None) -> LatencyTable:
         return table if runtime is None else table.require(table.identity.board, runtime)
     runtimes = _runtimes_of(name)
     if not runtimes:
-        boards = sorted({table.identity.board for table in shipped_tables()})
+        boards = sorted(
+            {table.identity.board for table in shipped_tables()}
+            | {scale.board for scale in shipped_scales()}
+        )
         raise InputError(
             f"no file and no shipped latency table is called {name!r}: give a YAML file or one of "
             f"{', '.join(boards)}"
@@ -79,8 +104,7 @@ def named_table(name: str, runtime: str | None = None) -> LatencyTable:
 
 
 def _runtimes_of(board: str) -> Sequence[str]:
-    tables = [table for table in shipped_tables() if table.identity.board == board]
-    return list(dict.fromkeys(table.identity.runtime for table in tables))
+    return list(dict.fromkeys(table.identity.runtime for table in tables_of(board)))
 
 
 # -- files

@@ -58,6 +58,7 @@ def render_html(run: Run, plots: Mapping[str, str], pair_curves: Mapping[int, st
             tables=provenance.fact_tables(run.settings),
             warnings=(*provenance.texts(run.settings, "warnings"), *run.missing),
             notes=provenance.texts(run.settings, "notes"),
+            latency_note=provenance.latency_note(run),
             reserve=provenance.reserve_note(run),
             effort=provenance.effort(run),
             style=Markup(style),

@@ -79,6 +79,22 @@ def reserve_note(run: Run) -> str:
     )
 
 
+def latency_note(run: Run) -> str:
+    """Whose latencies these are and how far off, in sentences; empty when not known."""
+    latency = run.settings.get("latency")
+    if not isinstance(latency, Mapping) or not latency.get("table"):
+        return ""
+    text = f"Table {latency['table']}: {latency.get('runtime')} on {latency.get('board')}"
+    text += f", {latency.get('source')}."
+    mean, worst = finite(latency.get("mean_error")), finite(latency.get("worst_error"))
+    if mean is None or worst is None:
+        return hide_passwords(text + " It was never compared with whole networks.")
+    return hide_passwords(
+        f"{text} On whole networks it is off by {words.percent(mean)} on average and "
+        f"{words.percent(worst)} at worst ({latency.get('error_of')})."
+    )
+
+
 def effort(run: Run) -> str:
     """How many candidates were scored and what one cost, in a sentence; empty when not known."""
     if not run.trials:

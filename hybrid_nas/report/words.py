@@ -17,7 +17,7 @@ _METHODS = {
 }
 _LATENCY_WORDS = {
     "measured": "Measured: the sum over operators that were timed on this board.",
-    "emulated": "Emulated: instruction counts of an emulated core, scaled to its clock.",
+    "emulated": "Emulated: from instruction counts of an emulated core, not from a clock.",
     "predicted": "Predicted: fitted to a latency table, where operators were not timed themselves.",
 }
 

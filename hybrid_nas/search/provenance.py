@@ -10,6 +10,7 @@ from typing import Any
 from hybrid_nas import __version__
 from hybrid_nas.errors import InputError
 from hybrid_nas.hardware.latency_files import table_fingerprint
+from hybrid_nas.hardware.latency_table import LatencyTable
 from hybrid_nas.search.setup import SearchSetup
 from hybrid_nas.supernet.sources import OpenedSupernet
 
@@ -35,6 +36,24 @@ def hashes(setup: SearchSetup) -> dict[str, str | None]:
         "space": opened.supernet.space.fingerprint,
         "cloud": None if setup.cloud is None else setup.cloud.fingerprint,
         "latency_table": None if setup.table is None else table_fingerprint(setup.table),
+    }
+
+
+def describe_latency(table: LatencyTable | None) -> dict[str, Any]:
+    """What kind of number a run's latencies are, where they come from, how far off they are."""
+    if table is None:
+        return {"table": None}
+    identity, origin, error = table.identity, table.scaled_from, table.validation
+    return {
+        "table": table.name,
+        "is": table.kind,
+        "board": f"{identity.board}, {identity.core} at {identity.clock_hz / 1e6:g} MHz",
+        "runtime": f"{identity.runtime} {identity.runtime_version}",
+        "scaled_from": origin and f"{origin.unit} of {origin.board}, {origin.kernels}",
+        "source": table.source,
+        "mean_error": error and error.mean,
+        "worst_error": error and error.worst,
+        "error_of": error and f"{error.networks} networks; {error.how}",
     }
 
 

@@ -27,7 +27,7 @@ from hybrid_nas.search.front import (
 )
 from hybrid_nas.search.objectives import OBJECTIVES
 from hybrid_nas.search.progress import Box, ProgressMeter, SearchProgress, hypervolume_history
-from hybrid_nas.search.provenance import check_unchanged, hashes, versions
+from hybrid_nas.search.provenance import check_unchanged, describe_latency, hashes, versions
 from hybrid_nas.search.rundir import RunDirectory
 from hybrid_nas.search.sampler import FeasibleSampler
 from hybrid_nas.search.settings import SearchSettings
@@ -120,6 +120,7 @@ def _run_record(setup: SearchSetup, digests: dict[str, Any]) -> dict[str, Any]:
             "reserve_flash": describe_bytes(settings.reserve_flash_bytes),
             "space": f"{setup.space.name}, {setup.space.count():.3g} architectures",
         },
+        "latency": describe_latency(setup.table),
         "versions": versions(),
         "hashes": digests,
         "warnings": warnings,

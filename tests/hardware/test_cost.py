@@ -20,7 +20,9 @@ from hybrid_nas.hardware.latency_table import Correction, Identity, LatencyTable
 from hybrid_nas.hardware.runtimes import load_runtime, runtime_ids
 from hybrid_nas.hardware.sram import plan
 from hybrid_nas.hardware.uplink import UplinkImage
+from hybrid_nas.spaces.cuts import cut_blocks
 from hybrid_nas.spaces.loader import load_space, space_names
+from hybrid_nas.spaces.opspec import OpSpec
 from hybrid_nas.spaces.space import SearchSpace
 from tests.hardware.brute_force import peak_sram_bytes
 
@@ -150,3 +152,49 @@ def test_measured_rows_and_the_correction_reach_the_costs() -> None:
     one = estimate(mcunet.architecture(known), H743, load_runtime("tinyengine"), table)
     assert one.latency_ms == pytest.approx(expected)
     assert one.latency_is == "measured"
+
+
+@settings(max_examples=40)
+@given(
+    st.sampled_from(["mcunet", "ofa-mbv3-w1.0", "ofa-resnet50"]),
+    st.sampled_from(["none", "input"]),
+    st.integers(1, 2),
+    st.integers(0, 2**32 - 1),
+)
+def test_an_early_router_pools_and_saves_what_the_op_by_op_sums_say(
+    name: str, uplink: str, cut: int, seed: int
+) -> None:
+    rows = space(name).sample(3, np.random.default_rng(seed))
+    one, table = model(name, "tinyengine", uplink), find_table("stm32h743", "tinyengine")
+    assert table is not None
+    costs = one.evaluate(rows, 10, 3_000_000, 500, np.array([0, cut, cut]))
+    late = one.evaluate(rows, 10, 3_000_000, 500)
+    latency, correction = LatencyModel(table), table.correction
+
+    def sum_ms(ops: tuple[OpSpec, ...]) -> float:
+        return correction.scale * latency.ops(ops).ms.sum() + correction.per_op_ms * len(ops)
+
+    assert costs.saved_ms[0] == 0
+    assert costs.sram_bytes[0] == late.sram_bytes[0]
+    for number in (1, 2):
+        arch = space(name).architecture(rows[number])
+        before = cut_blocks(space(name), tuple(rows[number].tolist()))[cut - 1]
+        rest = tuple(op for block in arch.blocks[before:] for op in block.lower())
+        h, w, channels = arch.blocks[before - 1].out_shape
+        pool = sum_ms((OpSpec("avgpool", h, w, channels, channels, kernel=0, bias=False),))
+        assert costs.saved_ms[number] == pytest.approx(sum_ms(rest))
+        assert costs.saved_ms[number] < costs.latency_ms[number]
+        assert costs.saved_macs[number] == sum(op.macs for op in rest)
+        router_ms = pool + latency.ms_per_router_mac * 500
+        assert costs.router_ms[number] == pytest.approx(router_ms)
+        assert costs.latency_ms[number] == pytest.approx(sum_ms(arch.ops) + router_ms)
+        # the router's 3 MB dominate: beside them lies what the base goes on from
+        tensor = one.runtime.sram.align(np.array(h * w * channels))
+        assert costs.sram_bytes[number] - late.sram_bytes[number] == tensor
+        assert costs.flash_bytes[number] == late.flash_bytes[number]
+
+
+def test_a_small_early_router_leaves_the_peak_where_it_is() -> None:
+    rows = space("mcunet").sample(50, np.random.default_rng(3))
+    one = model("mcunet", "tinyengine", "input")
+    assert (one.evaluate(rows, 0, 64, 64, 2).sram_bytes == one.evaluate(rows).sram_bytes).all()

@@ -104,7 +104,10 @@ def test_the_shipped_constants_are_what_the_fit_gives() -> None:
                 assert constant == pytest.approx(value, rel=1e-3)
 
 
-@pytest.mark.parametrize("table", shipped_tables(), ids=lambda table: table.name)
+PREDICTED = [table for table in shipped_tables() if table.kind == "predicted"]
+
+
+@pytest.mark.parametrize("table", PREDICTED, ids=lambda table: table.name)
 def test_every_table_is_as_good_as_it_says(table: object) -> None:
     figures = next(
         one
