@@ -28,6 +28,7 @@ PROGRAM = "hybrid-nas"
 COMMANDS: tuple[str, ...] = (
     "search",
     "train",
+    "evaluate",
     "report",
     "route",
     "estimate",

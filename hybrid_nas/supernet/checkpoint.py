@@ -136,7 +136,7 @@ def read_info(path: Path) -> SupernetInfo:
     Raises:
         InputError: the file is not ours, or damaged.
     """
-    return _info_of(read_tensors(path), path)
+    return info_of(read_tensors(path), path)
 
 
 def load_supernet(path: Path, *, space: str | None = None) -> tuple[Supernet, SupernetInfo]:
@@ -150,7 +150,7 @@ def load_supernet(path: Path, *, space: str | None = None) -> tuple[Supernet, Su
         InputError: the file is not ours, damaged, or does not fit its space.
     """
     document = read_tensors(path)
-    info = _info_of(document, path)
+    info = info_of(document, path)
     if space is not None:
         info = replace(info, space=space)
     try:
@@ -161,11 +161,16 @@ def load_supernet(path: Path, *, space: str | None = None) -> tuple[Supernet, Su
     return supernet.eval(), info
 
 
-def _info_of(document: Mapping[str, Any], path: Path) -> SupernetInfo:
-    if document.get("schema") != SCHEMA:
+def info_of(document: Mapping[str, Any], path: Path, schema: str = SCHEMA) -> SupernetInfo:
+    """What a file's document of that schema says about itself.
+
+    Raises:
+        InputError: it has another schema, or is damaged.
+    """
+    if document.get("schema") != schema:
         raise InputError(
             f"{path} is not a hybrid-nas supernet (schema {document.get('schema')!r}, expected "
-            f"{SCHEMA!r}); OFA checkpoints need --space"
+            f"{schema!r}); OFA checkpoints need --space"
         )
     raw = document.get("info")
     try:

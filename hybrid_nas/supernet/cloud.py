@@ -12,8 +12,10 @@ from hybrid_nas.data.cloud import CloudOutputs
 from hybrid_nas.data.dataset import ImageSet
 from hybrid_nas.errors import InputError
 from hybrid_nas.files import sha256_of_file
-from hybrid_nas.supernet.checkpoint import load_supernet
+from hybrid_nas.spaces.space import Genes
+from hybrid_nas.supernet.checkpoint import SupernetInfo, load_supernet
 from hybrid_nas.supernet.device import place
+from hybrid_nas.supernet.network_file import holds_network, load_network
 from hybrid_nas.supernet.preprocess import normalise, resize, to_tensor
 from hybrid_nas.supernet.standalone import StandaloneNet
 
@@ -26,15 +28,26 @@ class SupernetCloud:
     Attributes:
         name: for people.
         fingerprint: digest of the file that it came from.
-        classes: class names, in the order of its outputs.
         network: is run where its weights are.
+        info, genes: which network of which space it is.
     """
 
     def __init__(
-        self, network: StandaloneNet, *, name: str, fingerprint: str, classes: tuple[str, ...]
+        self,
+        network: StandaloneNet,
+        *,
+        name: str,
+        fingerprint: str,
+        info: SupernetInfo,
+        genes: Genes,
     ) -> None:
         self.network = place(network, "cpu").eval()
-        self.name, self.fingerprint, self.classes = name, fingerprint, classes
+        self.name, self.fingerprint, self.info, self.genes = name, fingerprint, info, genes
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        """Class names, in the order of its outputs."""
+        return self.info.classes
 
     def logits(self, pixels: Tensor) -> Tensor:
         """Logits (n, classes) for uint8 images (n, c, h, w) of any size."""
@@ -63,16 +76,18 @@ def open_supernet_cloud(path: Path) -> SupernetCloud:
     """The largest network of a supernet file, with the batch-norm statistics stored for it.
 
     In a space of one network that is the network. `hybrid-nas supernet train` leaves the largest
-    network's own statistics in the file, so no training images are needed here.
+    network's own statistics in the file, so no training images are needed here. A file of a single
+    network, as final training writes it, is read too.
 
     Raises:
         InputError: no such file, or not one of ours.
     """
-    supernet, info = load_supernet(path)
-    supernet.activate(tuple(supernet.space.extremes()[1].tolist()))
-    return SupernetCloud(
-        supernet.extract(),
-        name=path.name,
-        fingerprint=sha256_of_file(path),
-        classes=info.classes,
-    )
+    if holds_network(path):
+        network, info, genes = load_network(path)
+    else:
+        supernet, info = load_supernet(path)
+        genes = tuple(supernet.space.extremes()[1].tolist())
+        supernet.activate(genes)
+        network = supernet.extract()
+    fingerprint = sha256_of_file(path)
+    return SupernetCloud(network, name=path.name, fingerprint=fingerprint, info=info, genes=genes)

@@ -18,7 +18,9 @@ from hybrid_nas.search.provenance import check_unchanged, hashes
 from hybrid_nas.search.rundir import RunDirectory
 from hybrid_nas.search.settings import SearchSettings
 from hybrid_nas.search.setup import SearchSetup
+from hybrid_nas.supernet.cloud import SupernetCloud
 from hybrid_nas.supernet.device import place
+from hybrid_nas.supernet.network_file import save_network
 from hybrid_nas.supernet.preprocess import to_tensor
 from hybrid_nas.training.cloud_side import CloudSide
 from hybrid_nas.training.int8_base import Int8Base, save_base
@@ -26,6 +28,8 @@ from hybrid_nas.training.recipe import FinalRecipe
 from hybrid_nas.training.trainer import PairPlan, PairTrainer, RoundFigures, TrainingState
 
 SCHEMA = "hybrid-nas/final-training/1"
+CLOUD_FILE = "cloud.pt"
+"""In a trained pair's folder, when the cloud was trained with it."""
 _CALIBRATION_SEED = 0xCA11
 
 
@@ -163,6 +167,11 @@ class FinalJob:
         space = self.pair.setup.space
         about = {"space": space.name, "genes": list(self.pair.candidate.genes)}
         save_base(trainer.base, folder / "base.pt", about)
+        cloud = self.pair.setup.cloud
+        if self.recipe.train_cloud and isinstance(cloud, SupernetCloud):
+            save_network(folder / CLOUD_FILE, cloud.network, cloud.info, cloud.genes)
+        else:  # of an earlier training
+            (folder / CLOUD_FILE).unlink(missing_ok=True)
         directory.write_json(folder / "router.json", router.to_dict())
         document = describe_training(trainer.rounds, trainer.best_round, self)
         directory.write_json(folder / "training.json", document)

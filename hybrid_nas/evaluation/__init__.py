@@ -1,0 +1,1 @@
+"""Evaluation of a pair: what its int8 form does on the test split, beside every alternative."""

@@ -1,0 +1,40 @@
+"""Tiny finished runs to evaluate."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from hybrid_nas.search.run import run_search
+from hybrid_nas.search.rundir import RunDirectory
+from tests.search.conftest import TinyInputs, tiny
+
+__all__ = ["tiny"]
+
+
+def make_run(tiny: TinyInputs, path: Path, **changes: object) -> RunDirectory:
+    """A finished search of two candidates."""
+    directory = RunDirectory(path)
+    run_search(tiny.settings(trials=2, routers=("linear-features",), **changes), directory)
+    return directory
+
+
+@pytest.fixture(scope="session")
+def predictions_run(tiny: TinyInputs, tmp_path_factory: pytest.TempPathFactory) -> RunDirectory:
+    """Its cloud is a file of predictions, right on 90 % of the images."""
+    return make_run(tiny, tmp_path_factory.mktemp("runs") / "predictions")
+
+
+@pytest.fixture(scope="session")
+def model_run(tiny: TinyInputs, tmp_path_factory: pytest.TempPathFactory) -> RunDirectory:
+    """Its cloud is a network: the largest of the supernet."""
+    path = tmp_path_factory.mktemp("runs") / "model"
+    return make_run(tiny, path, cloud=str(tiny.supernet), coverages=(0.7,))
+
+
+@pytest.fixture(scope="session")
+def alone_run(tiny: TinyInputs, tmp_path_factory: pytest.TempPathFactory) -> RunDirectory:
+    """It has no cloud."""
+    path = tmp_path_factory.mktemp("runs") / "alone"
+    return make_run(tiny, path, cloud="none", coverages=(0.7,))

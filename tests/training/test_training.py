@@ -1,0 +1,141 @@
+"""Final training: what it writes, what it keeps, and that it goes on where it was."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from torch.nn.functional import cross_entropy
+
+from hybrid_nas.cli import main
+from hybrid_nas.data.cloud import cloud_outputs
+from hybrid_nas.errors import InputError
+from hybrid_nas.routing.fitted import FittedRouter
+from hybrid_nas.search.rundir import RunDirectory
+from hybrid_nas.supernet.cloud import open_supernet_cloud
+from hybrid_nas.training.int8_base import load_base
+from hybrid_nas.training.job import CLOUD_FILE, FinalJob, RunPair
+from hybrid_nas.training.recipe import FinalRecipe
+from hybrid_nas.training.splits import part_by_group
+from hybrid_nas.training.trainer import TrainingState
+from hybrid_nas.training.weighting import base_weights, cloud_weights, weighted_loss
+from tests.training.conftest import copy_of
+
+QUICK = FinalRecipe(
+    rounds=2, steps=6, batch=16, pool=64, calibration_images=32, patience=9, warm_up=2
+)
+
+
+def test_training_writes_a_pair_that_can_be_used(any_run: RunDirectory) -> None:
+    pair = RunPair(any_run, 1)
+    document = FinalJob(pair, QUICK, 0.7).run()
+    assert document is not None and len(document["rounds"]) == 3
+    assert json.loads((pair.folder / "training.json").read_text()) == document
+    best = max(figures["hybrid"] for figures in document["rounds"])
+    assert document["rounds"][document["kept_round"]]["hybrid"] == best
+    assert document["kept"] == ("before" if document["kept_round"] == 0 else "after")
+    assert not (pair.folder / "training.pt").exists()
+
+    base = load_base(pair.folder / "base.pt", pair.setup.space.architecture(pair.candidate.genes))
+    router = FittedRouter.from_dict(json.loads((pair.folder / "router.json").read_text()))
+    threshold = base.outputs(pair.setup.data.split("threshold"), "the base")
+    kept = 1 - router.sent(threshold, 0.7).mean()
+    assert kept >= 0.7 - 1e-9  # the target is a floor where thresholds were set
+
+
+def test_an_interrupted_training_ends_as_if_nothing_had_happened(
+    predictions_run: RunDirectory, tmp_path: Path
+) -> None:
+    whole, broken = (copy_of(predictions_run, tmp_path / name) for name in ("whole", "broken"))
+    expected = FinalJob(RunPair(whole, 1), QUICK, 0.7).run()
+    for _ in range(20):
+        asked = iter([False, True])
+        job = FinalJob(RunPair(broken, 1), QUICK, 0.7)
+        found = job.run(stop=lambda asked=asked: next(asked))  # type: ignore[misc]
+        if found is not None:
+            break
+        assert job.checkpoint.exists()
+    assert found == expected
+    files = [RunPair(run, 1).folder / "base.pt" for run in (whole, broken)]
+    one, two = (torch.load(path, weights_only=True)["state_dict"] for path in files)
+    for name, tensor in one.items():
+        torch.testing.assert_close(two[name], tensor, rtol=0, atol=0)
+
+
+def test_a_checkpoint_of_other_settings_is_refused(
+    predictions_run: RunDirectory, tmp_path: Path
+) -> None:
+    run = copy_of(predictions_run, tmp_path)
+    assert FinalJob(RunPair(run, 1), QUICK, 0.7).run(stop=lambda: True) is None
+    other = FinalJob(RunPair(run, 1), replace(QUICK, peak_rate=0.02), 0.7)
+    with pytest.raises(InputError, match="--restart"):
+        other.run()
+    assert FinalJob(RunPair(run, 1), replace(QUICK, peak_rate=0.02), 0.7).run(restart=True)
+
+
+def test_a_cloud_of_ours_learns_too_and_is_written(model_run: RunDirectory, tmp_path: Path) -> None:
+    run = copy_of(model_run, tmp_path)
+    pair = RunPair(run, 1)
+    data = pair.setup.data
+    assert pair.setup.cloud is not None
+    before = cloud_outputs(pair.setup.cloud, data, "fit").probs
+    job = FinalJob(pair, replace(QUICK, train_cloud=True, cloud_rate=0.05), 0.7)
+    states: list[TrainingState] = []
+    job.run(states.append)
+    trained = open_supernet_cloud(pair.folder / CLOUD_FILE)
+    after = trained.predict(data.split("fit")).probs
+    assert before is not None and after is not None
+    changed = not np.allclose(before, after, atol=1e-6)
+    assert changed == (job.trainer.best_round.round > 0)
+    assert states[-1].step == QUICK.steps
+
+
+def test_only_a_cloud_of_ours_can_learn(predictions_run: RunDirectory, tmp_path: Path) -> None:
+    run = copy_of(predictions_run, tmp_path)
+    with pytest.raises(InputError, match="--train-cloud"):
+        FinalJob(RunPair(run, 1), replace(QUICK, train_cloud=True), 0.7).run()
+
+
+def test_the_command_says_what_was_kept(
+    predictions_run: RunDirectory, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run = copy_of(predictions_run, tmp_path)
+    flags = ["--pair", "1", "--steps", "2", "--rounds", "1", "--batch", "8", "--threads", "1"]
+    assert main(["train", str(run.path), *flags, "--json"]) == 0
+    document = json.loads(capsys.readouterr().out)
+    assert document["schema"] == "hybrid-nas/final-training/1"
+    assert main(["train", str(run.path), *flags]) == 0
+    assert "kept" in capsys.readouterr().out
+    for wrong, word in (
+        (["--pair", "9"], "no such pair"),
+        (["--pair", "1", "--rate", "-1"], "--rate"),
+        (["--pair", "1", "--distillation", "2"], "--distillation"),
+    ):
+        assert main(["train", str(run.path), *wrong]) == 2
+        line = capsys.readouterr().err
+        assert word in line and line.count("\n") == 1
+
+
+def test_weights_are_those_of_the_paper() -> None:
+    """Base (2 - r), cloud (1 + r): Kag et al., ICLR 2023, section 3."""
+    sent = torch.tensor([True, False, True])
+    assert base_weights(sent).tolist() == [1, 2, 1]
+    assert cloud_weights(sent).tolist() == [2, 1, 2]
+    logits, labels = torch.randn(3, 4), torch.tensor([0, 3, 1])
+    each = [float(cross_entropy(logits[k : k + 1], labels[k : k + 1])) for k in range(3)]
+    want = np.average(each, weights=[1, 2, 1])
+    assert float(weighted_loss(logits, labels, base_weights(sent))) == pytest.approx(want)
+
+
+def test_groups_are_never_split_between_fitting_and_stopping() -> None:
+    groups = np.repeat(np.arange(20), 3)
+    parts = part_by_group(groups, 0.35, seed=0)
+    assert not set(groups[parts.router]) & set(groups[parts.stop])
+    assert sorted([*parts.router, *parts.stop]) == list(range(60))
+    assert len(set(groups[parts.stop])) == 7
+    with pytest.raises(InputError, match="source groups"):
+        part_by_group(np.array([0, 0, 1, 1]), 0.35, seed=0)
