@@ -13,6 +13,7 @@ _SHORT = 10_000
 _LONG = 2_010_000
 _MOST_INSTRUCTIONS = 100_000_000
 _TRIES = 3
+_CLOCK_TRIES = 4
 _CLOCK_TOLERANCE = 0.05
 _COUNT_TOLERANCE = 1e-3
 
@@ -48,10 +49,13 @@ def board_scale(session: Session, check_s: float) -> Scale:
     if check_s > 0:
         wanted = check_s * hello.timer_hz / per_instruction
         thousands = max(2 * _SHORT, min(wanted, _MOST_INSTRUCTIONS)) // 1000
-        long = _calibrate(session, int(thousands) * 1000, check_s)
-        per_instruction = long.ticks / long.instructions
-        said, took = (long.ticks - short.ticks) / hello.timer_hz, long.seconds - short.seconds
-        if not long.repeated and abs(said / took - 1) > _CLOCK_TOLERANCE:
+        for _ in range(_CLOCK_TRIES):  # a busy machine notices an answer late, not always
+            long = _calibrate(session, int(thousands) * 1000, check_s)
+            per_instruction = long.ticks / long.instructions
+            said, took = (long.ticks - short.ticks) / hello.timer_hz, long.seconds - short.seconds
+            if long.repeated or abs(said / took - 1) <= _CLOCK_TOLERANCE:
+                warning = None
+                break
             warning = (
                 f"{hello.board}: its timer ({hello.timer}, {hello.timer_hz} Hz) says {said:.3f} s "
                 f"where {took:.3f} s passed; latencies in ms will be wrong by that factor: check "
