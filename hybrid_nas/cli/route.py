@@ -1,26 +1,17 @@
-"""``hybrid-nas route``: is a hybrid worth it for two given models, and by how much?"""
+"""``hybrid-nas route``: is a hybrid worth it for given models, and by how much?"""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 import typer
 
 from hybrid_nas.cli.multivalue import parse_coverages
-from hybrid_nas.cli.options import time_option
-from hybrid_nas.cli.output import console, emit_json, make_table
+from hybrid_nas.cli.options import size_option, time_option, value_option
+from hybrid_nas.cli.route_costs import CostFlags, TargetFlags
+from hybrid_nas.cli.route_work import Request, judge_alone, judge_hybrids
 from hybrid_nas.errors import InputError
-
-if TYPE_CHECKING:
-    from rich.console import Console
-    from rich.table import Table
-
-    from hybrid_nas.routing.abstaining import AbstainingAnalysis
-    from hybrid_nas.routing.analysis import RouteAnalysis
-    from hybrid_nas.routing.document import LatencyTerms
-    from hybrid_nas.routing.guarantees.after_selection import GuaranteedMethod
 
 DEFAULT_COVERAGES = (0.9, 0.7, 0.5)
 
@@ -34,7 +25,11 @@ def register(app: typer.Typer) -> None:
             Path, typer.Option("--base", help="Outputs (.npz) of the model on the device.")
         ],
         cloud: Annotated[
-            Path | None, typer.Option("--cloud", help="Outputs (.npz) of the model in the cloud.")
+            list[Path] | None,
+            typer.Option(
+                "--cloud",
+                help="Outputs (.npz) of the model in the cloud. May be repeated, to choose one.",
+            ),
         ] = None,
         no_cloud: Annotated[
             bool,
@@ -48,9 +43,42 @@ def register(app: typer.Typer) -> None:
                 help="Shares of the inputs to keep on the device, such as 0.9 0.7.",
             ),
         ] = None,
+        accuracy: Annotated[
+            str | None,
+            typer.Option(
+                "--accuracy",
+                metavar="LEVEL",
+                help="Find the fewest queries that reach it: 0.95. With --utility, of the utility.",
+            ),
+        ] = None,
+        mean_latency: Annotated[
+            float | None,
+            time_option("--mean-latency", help="Find the threshold of this mean latency."),
+        ] = None,
+        mean_price: Annotated[
+            float | None,
+            typer.Option("--mean-price", help="Find the threshold of this mean price per input."),
+        ] = None,
+        mean_energy: Annotated[
+            float | None,
+            _energy_option("--mean-energy", "Find the threshold of this mean energy."),
+        ] = None,
+        utility: Annotated[
+            str | None,
+            typer.Option(
+                "--utility",
+                metavar="UTILITY",
+                help="What answers are worth, in place of accuracy: 'balanced', 'recall@0.01' (of "
+                "the rarest class, at 1 % false alarms), 'recall:3@0.01' (of class 3), or a file "
+                "(.csv, .npz) with a matrix, rows truth.",
+            ),
+        ] = None,
         design: Annotated[
             str | None,
-            typer.Option("--router", help="Router design; by default what the outputs allow."),
+            typer.Option(
+                "--router",
+                help="Router design; by default what the outputs allow. 'all' compares all.",
+            ),
         ] = None,
         folds: Annotated[int, typer.Option("--folds", help="Folds of cross-validation.")] = 5,
         repeats: Annotated[
@@ -68,6 +96,31 @@ def register(app: typer.Typer) -> None:
         cloud_ms: Annotated[
             float | None, time_option("--cloud-ms", help="Time in the cloud.", allow_zero=True)
         ] = None,
+        uplink: Annotated[
+            str | None,
+            typer.Option("--uplink", help="An uplink by name or .yaml file, for --uplink-ms."),
+        ] = None,
+        payload: Annotated[
+            int | None, size_option("--payload", help="With --uplink: bytes of a query.")
+        ] = None,
+        base_energy: Annotated[
+            float | None, _energy_option("--base-energy", "Energy of an input on the device.")
+        ] = None,
+        query_energy: Annotated[
+            float | None, _energy_option("--query-energy", "Energy of a query beyond that.")
+        ] = None,
+        price_base: Annotated[
+            float | None,
+            typer.Option("--price-base", help="Price of an input on the device; in any currency."),
+        ] = None,
+        price_cloud: Annotated[
+            list[float] | None,
+            typer.Option(
+                "--price-cloud",
+                help="Price of a query; by default `price` or `cost_per_10k` of the cloud's file. "
+                "With several --cloud, once for each.",
+            ),
+        ] = None,
         guarantee: Annotated[
             list[str] | None,
             typer.Option(
@@ -84,136 +137,54 @@ def register(app: typer.Typer) -> None:
                 help="With --guarantee: share of the inputs, or groups, set aside for calibration.",
             ),
         ] = 0.3,
+        plot: Annotated[
+            Path | None,
+            typer.Option("--plot", help="Write accuracy over coverage to this PNG file."),
+        ] = None,
         json: Annotated[bool, typer.Option("--json", help="Print one JSON document.")] = False,
     ) -> None:
         """Judge a hybrid of two models from their outputs on the same labelled inputs.
 
         An outputs file has `labels`; `logits`, `probs`, or `pred` and `confidence`; and, if there
-        are any, `features` and `groups`. For the cloud, `pred` alone is enough.
+        are any, `features`, `groups` and `price`. For the cloud, `pred` alone is enough.
         """
-        coverages = parse_coverages(coverage or [], DEFAULT_COVERAGES)
-        if (cloud is None) != no_cloud:
+        clouds = cloud or []
+        if bool(clouds) == no_cloud:
             raise InputError(
                 "expected either --cloud FILE, or --no-cloud to judge the base as one that abstains"
             )
+        if plot is not None and plot.suffix.lower() != ".png":
+            raise InputError(f"--plot {plot}: expected a name that ends in .png")
 
-        from hybrid_nas import routing
-        from hybrid_nas.routing.abstaining import analyse_abstaining
-        from hybrid_nas.routing.analysis import analyse
-        from hybrid_nas.routing.document import (
-            LatencyTerms,
-            abstaining_document,
-            route_document,
-        )
         from hybrid_nas.routing.guarantees import parse_promise
-        from hybrid_nas.routing.guarantees.after_selection import guarantee_selection, split_outputs
-        from hybrid_nas.routing.verdict import judge
 
-        promises = [parse_promise(text) for text in guarantee or []]
-        shape = None if design is None else routing.design(design)
-        device = routing.load_outputs(base)
-        remote = None if cloud is None else routing.load_outputs(cloud)
-        parts = split_outputs(device, remote, promises, calibration_share, seed)
-        out = console(json=json)
-        if parts.cloud is None:
-            alone = analyse_abstaining(parts.base, coverages, design=shape, seed=seed)
-            found = guarantee_selection(promises, parts, alone.selection, alone.design)
-            if json:
-                emit_json(abstaining_document(alone) | _guarantees_entry(found))
-                return
-            out.print(_abstaining_table(alone))
-            _print_guarantees(out, found)
-            return
-        analysis = analyse(
-            parts.base,
-            parts.cloud,
-            coverages,
-            design=shape,
+        request = Request(
+            coverages=parse_coverages(coverage or [], DEFAULT_COVERAGES),
+            costs=CostFlags(
+                base_ms, uplink_ms, cloud_ms, uplink, payload, base_energy, query_energy,
+                price_base, tuple(price_cloud or ()),
+            ),
+            targets=TargetFlags(accuracy, mean_latency, mean_price, mean_energy),
+            utility=utility,
+            design=design,
             folds=folds,
             repeats=repeats,
             seed=seed,
-        )
-        found = guarantee_selection(promises, parts, analysis.selection, analysis.design)
-        verdict = judge(analysis)
-        times = (base_ms, uplink_ms, cloud_ms)
-        latency = None
-        if any(time is not None for time in times):
-            latency = LatencyTerms(*(time or 0.0 for time in times))
-        if json:
-            emit_json(route_document(analysis, verdict, latency) | _guarantees_entry(found))
-            return
-        out.print(_table(analysis, latency))
-        out.print(f"{verdict.hybrid}\n{verdict.router}", markup=False)
-        _print_guarantees(out, found)
+            promises=[parse_promise(text) for text in guarantee or []],
+            calibration_share=calibration_share,
+            plot=plot,
+            json=json,
+        )  # fmt: skip
+        if no_cloud:
+            judge_alone(request, base)
+        else:
+            judge_hybrids(request, base, clouds)
 
 
-def _table(analysis: RouteAnalysis, latency: LatencyTerms | None) -> Table:
-    columns = ["method"]
-    for coverage in analysis.coverages:
-        columns += [f"accuracy at {coverage:g}", "kept"]
-        if latency is not None:
-            columns.append("mean ms")
-    rows = []
-    for method, by_coverage in analysis.methods.items():
-        row: list[str] = [f"{method} (default)" if method == analysis.default else method]
-        for at in by_coverage.values():
-            row += [f"{100 * at.accuracy:.2f} ± {100 * at.stderr:.2f}", f"{at.coverage:.3f}"]
-            if latency is not None:
-                row.append(f"{latency.mean_ms(at.coverage):.0f}")
-        rows.append(row)
-    grouped = "" if analysis.n_groups == analysis.n else f" in {analysis.n_groups} groups"
-    title = (
-        f"{analysis.n} inputs{grouped}, base {100 * analysis.base.value:.2f} %, "
-        f"cloud {100 * analysis.cloud.value:.2f} %; {analysis.design} routers, "
-        f"{analysis.repeats} x {analysis.folds}-fold cross-validation"
-    )
-    return make_table(columns, rows, title=title, numeric=columns[1:])
+def _energy_option(name: str, help: str) -> Any:
+    def parse(text: Any) -> float:
+        from hybrid_nas.energy import parse_mj
 
+        return parse_mj(str(text))
 
-def _abstaining_table(analysis: AbstainingAnalysis) -> Table:
-    columns = ["method"]
-    for coverage in analysis.coverages:
-        columns += [f"right of the kept at {coverage:g}", "kept"]
-    rows = []
-    for method, by_coverage in analysis.methods.items():
-        row = [f"{method} (default)" if method == analysis.default else method]
-        for at in by_coverage.values():
-            row += [f"{100 * at.accuracy:.2f} ± {100 * at.stderr:.2f}", f"{at.coverage:.3f}"]
-        rows.append(row)
-    grouped = "" if analysis.n_groups == analysis.n else f" in {analysis.n_groups} groups"
-    title = (
-        f"{analysis.n} inputs{grouped}, no cloud, base {100 * analysis.base.value:.2f} %; "
-        f"{analysis.design} router, out of fold"
-    )
-    return make_table(columns, rows, title=title, numeric=columns[1:])
-
-
-def _guarantees_entry(found: Sequence[GuaranteedMethod]) -> dict[str, Any]:
-    from hybrid_nas.routing.document import guarantee_documents
-
-    return {"guarantees": guarantee_documents(found)} if found else {}
-
-
-def _print_guarantees(out: Console, found: Sequence[GuaranteedMethod]) -> None:
-    if not found:
-        return
-    columns = ["guarantee", "threshold", "found", "proved", "kept", "accuracy", "calibrated by"]
-    rows = [
-        [
-            one.guarantee.promise.text,
-            f"{one.guarantee.threshold:.6g}",
-            f"{one.guarantee.value:.4f}",
-            f"{one.guarantee.bound:.4f}",
-            f"{one.coverage:.3f}",
-            f"{100 * one.accuracy.value:.2f} ± {100 * one.accuracy.stderr:.2f}",
-            one.guarantee.method,
-        ]
-        for one in found
-    ]
-    title = (
-        f"Guarantees for {found[0].method}; found and proved: the promised figure on inputs set "
-        f"aside for calibration; kept and accuracy: on the {found[0].n} others, out of fold"
-    )
-    out.print(make_table(columns, rows, title=title, numeric=columns[1:-1]))
-    for one in found:
-        out.print(f"{one.guarantee.promise.text}: {one.guarantee.reading}", markup=False)
+    return value_option(name, parse=parse, metavar="ENERGY", help=help)

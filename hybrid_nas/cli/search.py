@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from hybrid_nas.cli.multivalue import parse_coverages
-from hybrid_nas.cli.options import duration_option, size_option, time_option
+from hybrid_nas.cli.options import duration_option, size_option, time_option, value_option
 from hybrid_nas.cli.output import console, emit_json
-from hybrid_nas.errors import InputError
+from hybrid_nas.energy import parse_mj, parse_mw
+from hybrid_nas.errors import InfeasibleError, InputError
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -34,6 +35,31 @@ def register(app: typer.Typer) -> None:
         latency: Annotated[
             float | None, time_option("--latency", help="Limit on the device's own latency.")
         ] = None,
+        mean_latency: Annotated[
+            float | None,
+            time_option(
+                "--mean-latency",
+                help="Best accuracy at this mean latency: queries as often as it allows.",
+            ),
+        ] = None,
+        mean_energy: Annotated[
+            float | None,
+            value_option(
+                "--mean-energy",
+                parse=parse_mj,
+                metavar="ENERGY",
+                help="Best accuracy at this mean energy of an input, e.g. 5mJ.",
+            ),
+        ] = None,
+        max_loss: Annotated[
+            float | None,
+            typer.Option(
+                "--max-loss",
+                metavar="POINTS",
+                help="Lowest mean latency (or --objective mean-macs, mean-energy) at most so many "
+                "points below the cloud alone, e.g. 0.5.",
+            ),
+        ] = None,
         force_latency: Annotated[
             bool,
             typer.Option(
@@ -54,8 +80,9 @@ def register(app: typer.Typer) -> None:
             list[str] | None,
             typer.Option(
                 "--objective",
-                help="accuracy, mean-latency, auc, base-accuracy, edge-latency, sram or flash; "
-                "repeat for several. Default: accuracy and mean-latency.",
+                help="accuracy, mean-latency, mean-macs, mean-energy, auc, base-accuracy, "
+                "edge-latency, sram or flash; repeat for several. Default: accuracy and "
+                "mean-latency.",
             ),
         ] = None,
         board: Annotated[
@@ -126,6 +153,53 @@ def register(app: typer.Typer) -> None:
             float | None,
             time_option("--cloud-ms", help="Latency of the cloud; 100 ms.", allow_zero=True),
         ] = None,
+        uplink: Annotated[
+            str | None,
+            typer.Option(
+                "--uplink",
+                metavar="NAME|FILE",
+                help="Model of the uplink: ble-1m, lora-sf7-eu868, nb-iot, wifi-esp32, or a .yaml "
+                "file; instead of --uplink-ms.",
+            ),
+        ] = None,
+        uplink_bytes: Annotated[
+            int | None,
+            size_option(
+                "--uplink-bytes", help="What a query sends over --uplink; the picture's bytes."
+            ),
+        ] = None,
+        cloud_on_device: Annotated[
+            bool,
+            typer.Option(
+                "--cloud-on-device",
+                help="Both networks on the device, nothing sent: the cloud's in flash too.",
+            ),
+        ] = False,
+        board_power: Annotated[
+            float | None,
+            value_option(
+                "--board-power",
+                parse=parse_mw,
+                metavar="POWER",
+                help="Of the board while a network runs; the latency table's.",
+            ),
+        ] = None,
+        battery: Annotated[
+            str | None,
+            typer.Option("--battery", help="Report days per charge, e.g. 1000mAh@3.7V or 3.7Wh."),
+        ] = None,
+        per_day: Annotated[
+            float | None, typer.Option("--per-day", help="Inputs a day, with --battery.")
+        ] = None,
+        sleep_power: Annotated[
+            float | None,
+            value_option(
+                "--sleep-power",
+                parse=parse_mw,
+                metavar="POWER",
+                help="Drawn all the time, with --battery; 0.",
+            ),
+        ] = None,
         uplink_image: Annotated[
             str | None,
             typer.Option(
@@ -160,10 +234,14 @@ def register(app: typer.Typer) -> None:
         """Search base-router pairs that fit a board, and write the Pareto front with a report."""
         if cloud is not None and no_cloud:
             raise InputError("--cloud and --no-cloud exclude each other: give one of them")
+        _check_times(uplink, uplink_ms, cloud_ms, cloud_on_device)
         given: dict[str, Any] = {
             "sram_bytes": sram,
             "flash_bytes": flash,
             "latency_ms": latency,
+            "mean_latency_ms": mean_latency,
+            "mean_energy_mj": mean_energy,
+            "max_loss": max_loss,
             "objectives": tuple(objective) if objective else None,
             "board": board,
             "runtime": runtime,
@@ -184,6 +262,13 @@ def register(app: typer.Typer) -> None:
             "threads": threads,
             "uplink_ms": uplink_ms,
             "cloud_ms": cloud_ms,
+            "uplink": None if uplink is None else _uplink(uplink),
+            "uplink_bytes": uplink_bytes,
+            "cloud_on_device": cloud_on_device or None,
+            "power_mw": board_power,
+            "battery": battery,
+            "per_day": per_day,
+            "sleep_mw": sleep_power,
             "uplink_image": uplink_image,
             "reserve_sram_bytes": reserve_sram,
             "reserve_flash_bytes": reserve_flash,
@@ -200,6 +285,25 @@ def _runtime_of(board: str) -> str:
     from hybrid_nas.hardware.boards import load_board
 
     return load_board(board).runtime
+
+
+def _uplink(spec: str) -> dict[str, Any]:
+    from hybrid_nas.routing.uplink_files import read_uplink
+
+    return read_uplink(spec)
+
+
+def _check_times(
+    uplink: str | None, uplink_ms: float | None, cloud_ms: float | None, on_device: bool
+) -> None:
+    """Refuse two sources of the same time."""
+    if uplink is not None and uplink_ms is not None:
+        raise InputError("--uplink and --uplink-ms exclude each other: give one of them")
+    if on_device and (uplink_ms is not None or cloud_ms is not None or uplink is not None):
+        raise InputError(
+            "--cloud-on-device takes its time from the latency table: leave out --uplink, "
+            "--uplink-ms and --cloud-ms"
+        )
 
 
 def _coverages(texts: list[str]) -> dict[str, Any]:
@@ -220,9 +324,11 @@ def _search(
     json: bool,
 ) -> None:
     from hybrid_nas.cli.interrupt import stop_on_interrupt
+    from hybrid_nas.cli.search_answer import render_answer
     from hybrid_nas.cli.search_progress import search_report
     from hybrid_nas.report.terminal import render_front
     from hybrid_nas.report.write import write_report
+    from hybrid_nas.search.complete import complete
     from hybrid_nas.search.run import run_search, settings_to_resume
     from hybrid_nas.search.rundir import RunDirectory, last_run, new_run_name
     from hybrid_nas.search.settings import SearchSettings
@@ -240,7 +346,8 @@ def _search(
     else:
         directory = RunDirectory(run or RUNS / new_run_name(RUNS, "search"))
         settings = SearchSettings(**given)
-        _check_latency_limit(settings, force_latency, people)
+        _check_latency_limit(settings, "latency_ms" in given, force_latency, people)
+        settings = complete(settings)
     try:
         with stop_on_interrupt() as stop, search_report(people, settings.trials) as report:
             result = run_search(
@@ -251,6 +358,8 @@ def _search(
                 report=report,
                 stop=stop,
             )
+    except InfeasibleError as error:
+        raise _by_budget(error, settings, given) from error
     except KeyboardInterrupt:
         people.print(
             f"Interrupted; every scored candidate is kept. Go on with: hybrid-nas search --resume "
@@ -265,10 +374,30 @@ def _search(
         return
     people.print(result.ended, markup=False)
     render_front(people, result.document, directory.path)
+    render_answer(people, result.document, settings)
 
 
-def _check_latency_limit(settings: SearchSettings, forced: bool, people: Console) -> None:
-    """Refuse or doubt a limit on latency, by the error of the table that it would be judged by."""
+def _by_budget(
+    error: InfeasibleError, settings: SearchSettings, given: dict[str, Any]
+) -> InfeasibleError:
+    """The refusal in terms of the flag that was given: a budget is a limit on the device, too."""
+    if "latency_ms" in given or settings.regime != "budget":
+        return error
+    if settings.mean_energy_mj is None:
+        return InfeasibleError(str(error).replace("--latency", "--mean-latency"))
+    return InfeasibleError(
+        f"{error} (at {settings.power_mw:g} mW, {settings.mean_energy_mj:g} mJ are "
+        f"{settings.latency_ms:.3g} ms on the device)"
+    )
+
+
+def _check_latency_limit(
+    settings: SearchSettings, given: bool, forced: bool, people: Console
+) -> None:
+    """Refuse or doubt a limit on latency, by the error of the table that it would be judged by.
+
+    A budget of the mean is only doubted: queries are most of it.
+    """
     from hybrid_nas.hardware.limits import check_latency_limit
     from hybrid_nas.search.setup import SearchSetup
 
@@ -277,6 +406,6 @@ def _check_latency_limit(settings: SearchSettings, forced: bool, people: Console
     table = SearchSetup(settings).table
     if table is None:
         return  # the search itself says so, and what to do
-    doubt = check_latency_limit(table, forced=forced)
+    doubt = check_latency_limit(table, forced=forced or not given)
     if doubt:
         people.print(f"warning: {doubt}", markup=False, soft_wrap=True)

@@ -11,8 +11,6 @@ from torch import Tensor
 from torch.nn import functional
 
 from hybrid_nas.hardware.latency import LatencyModel
-from hybrid_nas.quantise.float_graph import run_graph, run_op
-from hybrid_nas.quantise.scheme import fake_weight, image_as_int8_sees_it
 from hybrid_nas.spaces.architecture import Architecture
 from hybrid_nas.spaces.blocks import block_ops
 from hybrid_nas.spaces.opspec import OpSpec
@@ -85,23 +83,13 @@ def pooled_features(
     base: Int8Base, images: ByteArray, places: Sequence[Cut], grid: int
 ) -> list[Float32Array]:
     """The tensors at cuts as int8 computes them, averaged over windows (`Cut.window`): (n, f)."""
-    network = base.network
-    schemes = [network.affine(index) for index in range(len(network.specs))]
-    windows = {cut.op: cut.window(grid) for cut in places}
-    means: dict[int, list[Tensor]] = {op: [] for op in windows}
-
-    def step(index: int, x: Tensor, second: Tensor | None) -> Tensor:
-        key, weight, bias = str(index), None, None
-        if key in network.weights:
-            weight, bias = fake_weight(network.weights[key]), network.biases[key]
-        y = schemes[index].fake(run_op(network.specs[index], x, second, weight, bias))
-        if index in windows:
-            pooled = functional.avg_pool2d(y, windows[index])
-            means[index].append(schemes[index].fake(pooled).flatten(1).cpu())
-        return y
-
+    network, taps = base.network, [cut.op for cut in places]
+    means: list[list[Tensor]] = [[] for _ in places]
     with torch.inference_mode():
         for start in range(0, len(images), _BATCH):
             stored = to_tensor(images[start : start + _BATCH]).to(network.ranges.device)
-            run_graph(network.specs, image_as_int8_sees_it(base.pixels(stored)), step)
-    return [torch.cat(means[cut.op]).numpy() for cut in places]
+            found = network.run(base.pixels(stored), taps)
+            for cut, tensor, parts in zip(places, found.tapped, means, strict=True):
+                pooled = functional.avg_pool2d(tensor, cut.window(grid))
+                parts.append(network.affine(cut.op).fake(pooled).flatten(1).cpu())
+    return [torch.cat(parts).numpy() for parts in means]

@@ -6,26 +6,23 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-import torch
+from torch import Tensor
 
 from hybrid_nas.data.cloud import CloudModel, cloud_outputs
 from hybrid_nas.data.dataset import Dataset, ImageSet, Split
 from hybrid_nas.errors import InputError
 from hybrid_nas.quantise.fake_quant import FakeQuantNet
-from hybrid_nas.quantise.float_graph import FloatOp, run_float
+from hybrid_nas.quantise.float_graph import FloatOp, GraphOutputs, run_float
 from hybrid_nas.routing.designs import design
 from hybrid_nas.routing.fitted import FittedRouter
 from hybrid_nas.routing.outputs import ModelOutputs
 from hybrid_nas.routing.scoring import fit_pair_router
 from hybrid_nas.supernet.cloud import open_supernet_cloud
 from hybrid_nas.supernet.device import place
-from hybrid_nas.supernet.preprocess import to_tensor
-from hybrid_nas.training.int8_base import Int8Base, load_base
+from hybrid_nas.training.int8_base import Int8Base, load_base, outputs_in_batches
 from hybrid_nas.training.job import CLOUD_FILE, RunPair
 from hybrid_nas.training.recipe import FinalRecipe
 from hybrid_nas.typing import BoolArray
-
-_BATCH = 64
 
 
 @dataclass(frozen=True, eq=False)
@@ -60,8 +57,14 @@ class Subject:
 
     @property
     def query_ms(self) -> float:
-        """Time of one query beside the base; 0 without a cloud."""
-        return 0.0 if self.cloud is None else self.pair.setup.settings.query_ms
+        """What a query adds to the time on the device; 0 without a cloud.
+
+        Behind an early router, less what a sent image saves there.
+        """
+        if self.cloud is None:
+            return 0.0
+        saved: float = self.pair.document["cost"].get("saved_latency_ms") or 0.0
+        return self.pair.setup.settings.query_ms - saved
 
     def mean_ms(self, coverage: float) -> float | None:
         """Mean latency at a realised coverage; None without a latency table."""
@@ -106,8 +109,8 @@ def open_subject(
     trained = not untrained and (pair.folder / "base.pt").is_file()
     if trained:
         architecture = pair.setup.space.architecture(pair.candidate.genes)
-        base = load_base(pair.folder / "base.pt", architecture)
-        base = Int8Base(place(base.network, device).eval(), architecture)
+        base = load_base(pair.folder / "base.pt", architecture, pair.cuts)
+        base = Int8Base(place(base.network, device).eval(), architecture, pair.cuts)
         router = _read_router(pair)
     else:
         base = pair.int8_base(FinalRecipe().calibration_images, device=device)
@@ -123,21 +126,11 @@ def open_subject(
 def float_outputs(base: Int8Base, images: ImageSet, source: str) -> ModelOutputs:
     """What the same weights say in float32, without any rounding."""
     ops = float_ops(base.network)
-    device = base.network.ranges.device
-    features, logits = [], []
-    with torch.inference_mode():
-        for start in range(0, len(images), _BATCH):
-            stored = to_tensor(images.images[start : start + _BATCH]).to(device)
-            found = run_float(ops, base.pixels(stored))
-            features.append(found[0].cpu())
-            logits.append(found[1].cpu())
-    return ModelOutputs(
-        labels=images.labels,
-        logits=torch.cat(logits).numpy(),
-        features=torch.cat(features).numpy(),
-        groups=images.groups,
-        source=source,
-    )
+
+    def run(stored: Tensor) -> GraphOutputs:
+        return run_float(ops, base.pixels(stored), base.cuts)
+
+    return outputs_in_batches(run, images, source, base.network.ranges.device)
 
 
 def float_ops(network: FakeQuantNet) -> tuple[FloatOp, ...]:
@@ -171,5 +164,6 @@ def _fit_router(pair: RunPair, base: Int8Base, coverages: Sequence[float]) -> Fi
         base.outputs(setup.data.split("threshold"), "the int8 base on split threshold"),
         tuple(coverages),
         objective=setup.settings.router_objective,
+        cloud=setup.scorer.cloud_answers("fit"),
         seed=setup.settings.seed,
     )

@@ -23,6 +23,7 @@ from hybrid_nas.hardware.runtimes import Runtime, evaluate
 from hybrid_nas.hardware.sram import INPUT, Wiring, block_live_bytes
 from hybrid_nas.hardware.uplink import NO_UPLINK, UplinkImage
 from hybrid_nas.spaces.blocks import Block
+from hybrid_nas.spaces.cuts import cut_slots
 from hybrid_nas.spaces.opspec import OpSpec
 from hybrid_nas.spaces.space import SearchSpace
 from hybrid_nas.typing import BoolArray, FloatArray, IntArray
@@ -38,7 +39,10 @@ class Costs:
         sram_bytes: peak, with the held image, the router, buffers and the reserve.
         flash_bytes: weights, code, router and reserve.
         latency_ms: on the device, router included; NaN without a latency table.
-        router_ms: the router's part of it.
+        router_ms: the router's part of it, the pooling of an early router's features included.
+        saved_ms: what an image takes less when it is sent: the part of the base after the cut
+            where its router decides; 0 for routers that decide once the base has answered.
+        saved_macs: the multiply-accumulates of that part.
         macs, params: of the base network alone.
         measured: whether every operator's latency is a measured row of the table.
     """
@@ -47,6 +51,8 @@ class Costs:
     flash_bytes: IntArray
     latency_ms: FloatArray
     router_ms: FloatArray
+    saved_ms: FloatArray
+    saved_macs: IntArray
     macs: IntArray
     params: IntArray
     measured: BoolArray
@@ -97,9 +103,10 @@ class CostModel:
         self._slots: list[_BlockCosts] = []
         for number in range(len(space.slots)):
             hold = frozenset({INPUT}) if number == 0 and uplink.holds_input else frozenset()
-            key = (_build_key(space, number), hold)
+            pools = number in cut_slots(space)
+            key = (_build_key(space, number), hold, pools)
             if key not in shared:
-                shared[key] = _BlockCosts(space, number, runtime, self.latency, hold)
+                shared[key] = _BlockCosts(space, number, runtime, self.latency, hold, pools)
             self._slots.append(shared[key])
 
     def evaluate(
@@ -108,12 +115,16 @@ class CostModel:
         router_flash_bytes: IntArray | int = 0,
         router_sram_bytes: IntArray | int = 0,
         router_macs: IntArray | int = 0,
+        router_cut: IntArray | int = 0,
     ) -> Costs:
         """Costs of `rows`, int64 (n, genes); router costs are one number or (n,).
 
         ``router_sram_bytes`` are the router's tensors and the signals that it reads: they are live,
-        with the held image, after the base has run.
+        with the held image, after the base has run; those of an early router, which decides at
+        ``router_cut`` (`spaces.cuts`, from 1), with the held image and what the base goes on from.
+        The image counts as held to the end all the same.
         """
+        cut = np.broadcast_to(np.asarray(router_cut, np.int64), len(rows))
         codes = self.space.block_codes(rows)
         n_buffers = len(self.runtime.sram.network_buffers)
         live = np.zeros(len(rows), np.int64)
@@ -121,8 +132,11 @@ class CostModel:
         sums = np.zeros((len(rows), len(_SUMS)), np.int64)
         ms = np.zeros(len(rows))
         held = np.zeros(len(rows), np.int64)
+        early = _Early(cut)
         for number, costs in enumerate(self._slots):
             at = costs.rows_of(codes[:, number])
+            if costs.pools:
+                early.pass_cut(ms, sums, costs, at)
             live = np.maximum(live, costs.live[at] + held)
             np.maximum(buffers, costs.buffers[at], out=buffers)
             sums += costs.sums[at]
@@ -130,31 +144,63 @@ class CostModel:
             if number == 0 and self.uplink.holds_input:
                 held = costs.input_bytes[at]  # the first block's own plan holds it already
         total = dict(zip(_SUMS, sums.T, strict=True))
-        router = held + np.asarray(router_sram_bytes, np.int64)
+        router = held + early.tensor_bytes + np.asarray(router_sram_bytes, np.int64)
         peak = np.maximum(live, router) + self.uplink.extra_bytes + buffers.sum(1)
         sram = peak + total["persistent"] + self.runtime.sram.fixed_bytes + self.reserve_sram_bytes
         flash = total["flash"] + self.runtime.flash.fixed_bytes + self.reserve_flash_bytes
-        latency_ms, router_ms = self._latency(ms, total["n_ops"], np.asarray(router_macs))
+        base_ms = self._network_ms(ms, total["n_ops"])
+        router_ms = self._router_ms(np.asarray(router_macs), early)
         return Costs(
             sram_bytes=sram,
             flash_bytes=flash + np.asarray(router_flash_bytes, np.int64),
-            latency_ms=latency_ms,
+            latency_ms=base_ms + router_ms,
             router_ms=router_ms,
+            saved_ms=np.where(
+                cut > 0, base_ms - self._network_ms(early.ms, early.sum("n_ops")), 0.0
+            ),
+            saved_macs=np.where(cut > 0, total["macs"] - early.sum("macs"), 0),
             macs=total["macs"],
             params=total["params"],
             measured=(total["unmeasured"] == 0) & (self.latency is not None),
         )
 
-    def _latency(
-        self, ms: FloatArray, n_ops: IntArray, router_macs: IntArray
-    ) -> tuple[FloatArray, FloatArray]:
+    def _network_ms(self, ms: FloatArray, n_ops: IntArray) -> FloatArray:
         if self.latency is None:
-            return np.full(len(ms), np.nan), np.full(len(ms), np.nan)
-        base_ms = self.latency.network_ms(ms, n_ops.astype(float))
-        router_ms = np.zeros(len(ms))
-        if np.any(router_macs):
-            router_ms += self.latency.ms_per_router_mac * router_macs
-        return base_ms + router_ms, router_ms
+            return np.full(len(ms), np.nan)
+        return self.latency.network_ms(ms, n_ops.astype(float))
+
+    def _router_ms(self, router_macs: IntArray, early: _Early) -> FloatArray:
+        pooling = self._network_ms(early.pool_ms, (early.cut > 0).astype(np.int64))
+        if self.latency is None or not np.any(router_macs):
+            return pooling
+        return pooling + self.latency.ms_per_router_mac * router_macs
+
+
+class _Early:
+    """What n bases have cost when they reach the cut where their router decides; 0 where none."""
+
+    def __init__(self, cut: IntArray) -> None:
+        self.cut, self._passed = cut, 0
+        self.ms, self.pool_ms = np.zeros(len(cut)), np.zeros(len(cut))
+        self.tensor_bytes = np.zeros_like(cut)
+        self._sums = np.zeros((len(cut), len(_SUMS)), np.int64)
+
+    def sum(self, name: str) -> IntArray:
+        """One of `_SUMS` up to the cut."""
+        return self._sums[:, _SUMS.index(name)]
+
+    def pass_cut(self, ms: FloatArray, sums: IntArray, after: _BlockCosts, at: IntArray) -> None:
+        """Note the sums so far; `after` are the blocks that read what is pooled."""
+        self._passed += 1
+        here = self.cut == self._passed
+        self.ms[here], self._sums[here] = ms[here], sums[here]
+        self.pool_ms[here] = after.pool_ms[at][here]
+        self.tensor_bytes[here] = after.input_bytes[at][here]
+
+
+def pooling_op(block: Block) -> OpSpec:
+    """The operator by which an early router pools what a block reads."""
+    return OpSpec("avgpool", block.h, block.w, block.cin, block.cin, kernel=0, bias=False)
 
 
 def _build_key(space: SearchSpace, number: int) -> Hashable:
@@ -177,9 +223,11 @@ class _BlockCosts:
         runtime: Runtime,
         latency: LatencyModel | None,
         hold: frozenset[int],
+        pools: bool,
     ) -> None:
         self._space, self._slot = space, slot
         self._runtime, self._latency, self._hold = runtime, latency, hold
+        self.pools = pools  # whether an early router may pool what the blocks read
         n_codes = int(np.prod(space.sizes[list(space.slots[slot].genes)]))
         self._row = np.full(n_codes + 1, -1)  # by code; -1 where not worked out yet
         self._row[-1] = 0  # code -1, "not used", indexes the last entry
@@ -187,6 +235,7 @@ class _BlockCosts:
         self.buffers = np.zeros((1, len(runtime.sram.network_buffers)), np.int64)
         self.sums = np.zeros((1, len(_SUMS)), np.int64)
         self.ms = np.zeros(1)
+        self.pool_ms = np.zeros(1)
         self.input_bytes = np.zeros(1, np.int64)
 
     def rows_of(self, codes: IntArray) -> IntArray:
@@ -235,10 +284,14 @@ class _BlockCosts:
             "n_ops": np.full(n, len(wiring)),
             "unmeasured": unmeasured,
         }
+        pooling = np.zeros(n)
+        if self.pools and self._latency is not None:
+            pooling = self._latency.ops([pooling_op(block) for block in blocks]).ms
         inputs = model.align(arrays.in_bytes).reshape(n, -1)[:, 0]
         self.live = np.concatenate([self.live, live])
         by_buffer = np.array(buffers, np.int64).reshape(len(buffers), n)  # there may be none
         self.buffers = np.concatenate([self.buffers, by_buffer.T])
         self.sums = np.concatenate([self.sums, np.stack([sums[name] for name in _SUMS], 1)])
         self.ms = np.concatenate([self.ms, ms])
+        self.pool_ms = np.concatenate([self.pool_ms, pooling])
         self.input_bytes = np.concatenate([self.input_bytes, inputs])

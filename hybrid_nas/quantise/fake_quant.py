@@ -12,7 +12,7 @@ from collections.abc import Iterable, Sequence
 import torch
 from torch import Tensor, nn
 
-from hybrid_nas.quantise.float_graph import FloatOp, run_graph, run_op
+from hybrid_nas.quantise.float_graph import FloatOp, GraphOutputs, run_graph, run_op
 from hybrid_nas.quantise.scheme import Affine, fake_weight, image_as_int8_sees_it
 from hybrid_nas.spaces.opspec import OpSpec
 
@@ -75,8 +75,8 @@ class FakeQuantNet(nn.Module):
 
     # -- running
 
-    def run(self, images: Tensor) -> tuple[Tensor, Tensor]:
-        """(features (n, f), logits (n, classes)) of preprocessed images (n, c, h, w)."""
+    def run(self, images: Tensor, taps: Sequence[int] = ()) -> GraphOutputs:
+        """Outputs for preprocessed images (n, c, h, w), also of the operators `taps`."""
         schemes = None if self._observing else [self.affine(k) for k in range(len(self.specs))]
 
         def step(index: int, x: Tensor, second: Tensor | None) -> Tensor:
@@ -90,10 +90,9 @@ class FakeQuantNet(nn.Module):
                 return y
             return schemes[index].fake(y)
 
-        outputs = run_graph(self.specs, image_as_int8_sees_it(images), step)
-        features = outputs[len(self.specs) - 1 - self.specs[-1].source]
-        return features.flatten(1), outputs[-1].flatten(1)
+        outputs = run_graph(self.specs, image_as_int8_sees_it(images), step, taps)
+        return GraphOutputs.of(self.specs, outputs, taps)
 
     def forward(self, images: Tensor) -> Tensor:
         """Logits, (n, classes), of preprocessed images (n, c, h, w)."""
-        return self.run(images)[1]
+        return self.run(images).logits

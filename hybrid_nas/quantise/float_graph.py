@@ -6,7 +6,7 @@ what planners and latency tables say of them holds for what is trained and expor
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -119,19 +119,22 @@ def run_op(
 
 
 def run_graph(
-    specs: Sequence[OpSpec], image: Tensor, step: Callable[[int, Tensor, Tensor | None], Tensor]
+    specs: Sequence[OpSpec],
+    image: Tensor,
+    step: Callable[[int, Tensor, Tensor | None], Tensor],
+    taps: Collection[int] = (),
 ) -> list[Tensor]:
     """Outputs of all operators; ``step(index, x, second)`` computes one from its operands.
 
     An output is dropped (replaced by an empty tensor) once nothing reads it any more, but for the
-    last one and the classifier's input.
+    last one, the classifier's input and those of `taps`.
     """
     last_use = {}
     for index, spec in enumerate(specs):
         last_use[index - spec.source] = index
         if spec.residual:
             last_use[index - spec.residual] = index
-    keep = {len(specs) - 1, len(specs) - 1 - specs[-1].source}
+    keep = {len(specs) - 1, len(specs) - 1 - specs[-1].source, *taps}
     outputs: list[Tensor] = []
     nothing = image.new_empty(0)
 
@@ -147,13 +150,36 @@ def run_graph(
     return outputs
 
 
-def run_float(ops: Sequence[FloatOp], image: Tensor) -> tuple[Tensor, Tensor]:
-    """(features (n, f), logits (n, classes)) of images (n, c, h, w), as `StandaloneNet.run`."""
+@dataclass(frozen=True, eq=False)
+class GraphOutputs:
+    """What a network says of n images.
+
+    Attributes:
+        features: what the classifier reads, (n, f).
+        logits: (n, classes).
+        tapped: outputs of the operators that were asked for, (n, c, h, w).
+    """
+
+    features: Tensor
+    logits: Tensor
+    tapped: tuple[Tensor, ...] = ()
+
+    @classmethod
+    def of(
+        cls, specs: Sequence[OpSpec], outputs: Sequence[Tensor], taps: Sequence[int]
+    ) -> GraphOutputs:
+        """From all operators' outputs."""
+        features = outputs[len(specs) - 1 - specs[-1].source]
+        tapped = tuple(outputs[index] for index in taps)
+        return cls(features.flatten(1), outputs[-1].flatten(1), tapped)
+
+
+def run_float(ops: Sequence[FloatOp], image: Tensor, taps: Sequence[int] = ()) -> GraphOutputs:
+    """Outputs for preprocessed images (n, c, h, w)."""
 
     def step(index: int, x: Tensor, second: Tensor | None) -> Tensor:
         op = ops[index]
         return run_op(op.spec, x, second, op.weight, op.bias)
 
     specs = [op.spec for op in ops]
-    outputs = run_graph(specs, image, step)
-    return outputs[-1 - specs[-1].source].flatten(1), outputs[-1].flatten(1)
+    return GraphOutputs.of(specs, run_graph(specs, image, step, taps), taps)

@@ -29,6 +29,15 @@ def measure(name: str, cloud: bool = True) -> Measure:
         return Measure(name, f"{what} (%)", 100.0)
     known = {
         "mean_latency_ms": Measure(name, "mean latency per input (ms)"),
+        "mean_macs": Measure(name, "mean multiply-accumulates per input (millions)", 1e-6),
+        "mean_energy_mj": Measure(name, "mean energy per input (mJ)"),
+        "accuracy_in_budget": Measure(name, "hybrid accuracy within the budget (%)", 100.0),
+        "mean_latency_ms_within_loss": Measure(name, "mean latency within the loss (ms)"),
+        "mean_macs_within_loss": Measure(
+            name, "mean multiply-accumulates within the loss (millions)", 1e-6
+        ),
+        "mean_energy_mj_within_loss": Measure(name, "mean energy within the loss (mJ)"),
+        "loss": Measure(name, "accuracy below the cloud alone (%)", 100.0),
         "edge_latency_ms": Measure(name, "latency on the device (ms)"),
         "sram_bytes": Measure(name, "SRAM (KB)", 1 / _KB),
         "flash_bytes": Measure(name, "flash (KB)", 1 / _KB),

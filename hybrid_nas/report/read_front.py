@@ -23,6 +23,12 @@ from hybrid_nas.report.front import (
 
 _MEASURE_OF_OBJECTIVE = {
     "mean-latency": "mean_latency_ms",
+    "mean-macs": "mean_macs",
+    "mean-energy": "mean_energy_mj",
+    "accuracy-in-budget": "accuracy_in_budget",
+    "mean-latency-within-loss": "mean_latency_ms_within_loss",
+    "mean-macs-within-loss": "mean_macs_within_loss",
+    "mean-energy-within-loss": "mean_energy_mj_within_loss",
     "edge-latency": "edge_latency_ms",
     "base-accuracy": "base_accuracy",
     "sram": "sram_bytes",

@@ -3,36 +3,28 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 from hybrid_nas.routing.abstaining import AbstainingAnalysis
-from hybrid_nas.routing.analysis import MethodAtCoverage, RouteAnalysis
 from hybrid_nas.routing.bootstrap import Interval
+from hybrid_nas.routing.clouds import JudgedCloud
 from hybrid_nas.routing.guarantees.after_selection import GuaranteedMethod
-from hybrid_nas.routing.metrics import mean_latency_ms
+from hybrid_nas.routing.results import Figures, MethodAtCoverage, RouteAnalysis
+from hybrid_nas.routing.rewards import ACCURACY
+from hybrid_nas.routing.unseen import SELECTED
 from hybrid_nas.routing.verdict import Verdict
 
 SCHEMA = "hybrid-nas/route/1"
 
 
-@dataclass(frozen=True)
-class LatencyTerms:
-    """The times that a mean latency is made of, in milliseconds."""
-
-    base_ms: float = 0.0
-    uplink_ms: float = 0.0
-    cloud_ms: float = 0.0
-
-    def mean_ms(self, coverage: float) -> float:
-        """Mean latency at a realised coverage; the router's own time is within the base's."""
-        return mean_latency_ms(self.base_ms, 0.0, 1.0 - coverage, self.uplink_ms, self.cloud_ms)
-
-
 def route_document(
-    analysis: RouteAnalysis, verdict: Verdict, latency: LatencyTerms | None = None
+    analysis: RouteAnalysis, verdict: Verdict, notes: Sequence[str] = ()
 ) -> dict[str, Any]:
-    """The document; coverage keys are ``format(c, "g")``, accuracies shares of 1."""
+    """The document; coverage keys are ``format(c, "g")``, accuracies shares of 1.
+
+    `accuracy`, `stderr` and `interval` are the share of right answers whatever the utility;
+    `over_base`, `over_cloud`, `gains`, `targets` and `curve` are in `measure`.
+    """
     return {
         "schema": SCHEMA,
         "n": analysis.n,
@@ -41,6 +33,7 @@ def route_document(
         "cloud_accuracy": analysis.cloud.value,
         "base_interval": _ends(analysis.base),
         "cloud_interval": _ends(analysis.cloud),
+        **_utility(analysis),
         "default": analysis.default,
         "best_confidence": analysis.best_confidence,
         "design": analysis.design,
@@ -48,7 +41,7 @@ def route_document(
         "folds": analysis.folds,
         "repeats": analysis.repeats,
         "methods": {
-            method: {format(c, "g"): _method(at, latency) for c, at in by_coverage.items()}
+            method: {format(c, "g"): _method(at) for c, at in by_coverage.items()}
             for method, by_coverage in analysis.methods.items()
         },
         "over_base": _by_coverage(analysis.over_base),
@@ -57,11 +50,15 @@ def route_document(
             method: {rival: _by_coverage(gains) for rival, gains in rivals.items()}
             for method, rivals in analysis.gains.items()
         },
+        **_designs(analysis),
+        **_targets(analysis),
+        **_curve(analysis),
         "verdict": {
             "worth_it": verdict.worth_it,
             "hybrid": verdict.hybrid,
             "router": verdict.router,
         },
+        **({"notes": list(notes)} if notes else {}),
     }
 
 
@@ -88,6 +85,31 @@ def abstaining_document(analysis: AbstainingAnalysis) -> dict[str, Any]:
             }
             for method, by_coverage in analysis.methods.items()
         },
+    }
+
+
+def clouds_document(judged: Sequence[JudgedCloud], chosen: int) -> dict[str, Any]:
+    """The `clouds` of a document, where there were several; the rest of it is of the chosen one."""
+    if len(judged) < 2:
+        return {}
+    return {
+        "cloud": judged[chosen].outputs.source,
+        "clouds": [
+            {
+                "source": one.outputs.source,
+                "accuracy": one.analysis.cloud.value,
+                "default": one.analysis.default,
+                "methods": {
+                    method: {
+                        format(c, "g"): _method(at)
+                        for c, at in one.analysis.methods[method].items()
+                    }
+                    for method in dict.fromkeys((one.analysis.default, SELECTED))
+                },
+                **_targets(one.analysis),
+            }
+            for one in judged
+        ],
     }
 
 
@@ -120,17 +142,90 @@ def guarantee_documents(found: Sequence[GuaranteedMethod]) -> list[dict[str, Any
     ]
 
 
-def _method(at: MethodAtCoverage, latency: LatencyTerms | None) -> dict[str, Any]:
+def _utility(analysis: RouteAnalysis) -> dict[str, Any]:
+    if analysis.measure == ACCURACY:
+        return {"measure": ACCURACY}
+    return {
+        "measure": analysis.measure,
+        "base_utility": analysis.base_worth.value,
+        "cloud_utility": analysis.cloud_worth.value,
+        "base_utility_interval": _ends(analysis.base_worth),
+        "cloud_utility_interval": _ends(analysis.cloud_worth),
+    }
+
+
+def _figures(at: Figures) -> dict[str, Any]:
     plain: dict[str, Any] = {
         "accuracy": at.accuracy,
         "stderr": at.stderr,
         "interval": _ends(at.interval),
         "coverage": at.coverage,
-        "threshold": at.threshold,
     }
-    if latency is not None:
-        plain["mean_latency_ms"] = latency.mean_ms(at.coverage)
-    return plain
+    if at.utility is not None:
+        plain["utility"] = at.utility.value
+        plain["utility_stderr"] = at.utility_stderr
+        plain["utility_interval"] = _ends(at.utility)
+    return plain | dict(at.means)
+
+
+def _method(at: MethodAtCoverage) -> dict[str, Any]:
+    return _figures(at) | {"threshold": at.threshold}
+
+
+def _designs(analysis: RouteAnalysis) -> dict[str, Any]:
+    if not analysis.designs:
+        return {}
+    return {
+        "designs": {
+            one.kind: {
+                "params": one.params,
+                "flash_bytes": one.flash_bytes,
+                "sram_bytes": one.sram_bytes,
+                "macs": one.macs,
+                "at": {format(c, "g"): _method(at) for c, at in one.at.items()},
+            }
+            for one in analysis.designs
+        }
+    }
+
+
+def _targets(analysis: RouteAnalysis) -> dict[str, Any]:
+    if not analysis.targets:
+        return {}
+    return {
+        "targets": [
+            {
+                "target": one.name,
+                "bound": "at most" if one.is_cost else "at least",
+                "level": one.level,
+                "reached": one.reached,
+                "query_rate": 1.0 - one.coverage,
+                "method": analysis.default,
+                "threshold": one.threshold,
+                **_figures(one),
+            }
+            for one in analysis.targets
+        ]
+    }
+
+
+def _curve(analysis: RouteAnalysis) -> dict[str, Any]:
+    curve = analysis.curve
+    if curve is None:
+        return {}
+    return {
+        "curve": {
+            "coverage": list(curve.coverage),
+            "methods": {
+                method: {"value": [i.value for i in row], "interval": [_ends(i) for i in row]}
+                for method, row in curve.methods.items()
+            },
+            "gain": {
+                "value": [i.value for i in curve.gain],
+                "interval": [_ends(i) for i in curve.gain],
+            },
+        }
+    }
 
 
 def _by_coverage(intervals: Mapping[float, Interval]) -> dict[str, dict[str, Any]]:

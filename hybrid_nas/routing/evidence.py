@@ -27,6 +27,7 @@ class Evidence:
         cloud_correct: where the cloud is right; all true stands for an abstaining classifier, for
             which an input that is not kept cannot be wrong.
         groups: the source of each input, or None.
+        soft_gain: p_g(y) - p_b(y), or None where one of them gives no probabilities.
     """
 
     signals: FloatArray
@@ -35,6 +36,7 @@ class Evidence:
     base_correct: BoolArray
     cloud_correct: BoolArray
     groups: IntArray | None
+    soft_gain: FloatArray | None = None
 
     @property
     def n(self) -> int:
@@ -59,6 +61,7 @@ class Evidence:
             base_correct=self.base_correct[rows],
             cloud_correct=self.cloud_correct[rows],
             groups=None if self.groups is None else self.groups[rows],
+            soft_gain=None if self.soft_gain is None else self.soft_gain[rows],
         )
 
 
@@ -67,10 +70,13 @@ def gather_evidence(
     design: RouterDesign,
     base_correct: BoolArray,
     cloud_correct: BoolArray | None,
+    *,
+    cloud: ModelOutputs | None = None,
 ) -> Evidence:
     """The evidence that a base's outputs give to a router of this design.
 
-    `cloud_correct` None stands for no cloud.
+    `cloud_correct` None stands for no cloud. The outputs of the `cloud` add the soft gain where
+    they have probabilities.
 
     Raises:
         InputError: if the outputs are predictions alone, or lack features that the design reads.
@@ -89,4 +95,23 @@ def gather_evidence(
         base_correct=base_correct,
         cloud_correct=np.ones_like(base_correct) if cloud_correct is None else cloud_correct,
         groups=outputs.groups,
+        soft_gain=None if cloud is None else soft_gain(outputs, cloud),
     )
+
+
+def soft_gain(base: ModelOutputs, cloud: ModelOutputs) -> FloatArray | None:
+    """p_g(y) - p_b(y) of each input (n,); None where one of them has no class probabilities.
+
+    Labels may be in either.
+
+    Raises:
+        InputError: if neither has labels.
+    """
+    labels = cloud.labels if base.labels is None else base.labels
+    if labels is None:
+        raise InputError(f"{base.source}: the soft gain is of the labels' probabilities: add them")
+    if base.probs is None or cloud.probs is None:
+        return None
+    rows = np.arange(base.n)
+    gain: FloatArray = cloud.probs[rows, labels].astype(np.float64) - base.probs[rows, labels]
+    return gain

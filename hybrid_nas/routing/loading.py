@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -19,8 +20,7 @@ def load_outputs(path: Path) -> ModelOutputs:
     """Outputs from an ``.npz`` file; pickled objects in it are never loaded.
 
     Keys: `labels`; `logits`, `probs`, or `pred` with or without `confidence`; optional `features`
-    and
-    `groups`. Others are ignored.
+    and `groups`. Others are ignored.
 
     Raises:
         InputError: one line that names the file and the key at fault.
@@ -56,7 +56,7 @@ def check_pair(base: ModelOutputs, cloud: ModelOutputs) -> tuple[BoolArray, Bool
             f"{cloud.source} has {cloud.n} inputs and {base.source} {base.n}: both must hold the "
             "outputs on the same inputs in the same order"
         )
-    labels = _common_labels(base, cloud)
+    labels = common_labels(base, cloud)
     if base.scores is not None:
         for what, classes in (("labels", labels), ("predictions", cloud.pred)):
             if int(classes.max()) >= base.n_classes:
@@ -68,7 +68,12 @@ def check_pair(base: ModelOutputs, cloud: ModelOutputs) -> tuple[BoolArray, Bool
     return base.pred == labels, cloud.pred == labels
 
 
-def _common_labels(base: ModelOutputs, cloud: ModelOutputs) -> IntArray:
+def common_labels(base: ModelOutputs, cloud: ModelOutputs) -> IntArray:
+    """The labels (n,) of a base and a cloud, which may stand in either.
+
+    Raises:
+        InputError: if neither has any, or both have and they differ.
+    """
     if base.labels is not None and cloud.labels is not None:
         differing = np.nonzero(base.labels != cloud.labels)[0]
         if len(differing):
@@ -82,3 +87,21 @@ def _common_labels(base: ModelOutputs, cloud: ModelOutputs) -> IntArray:
             f"{base.source} and {cloud.source} have no labels: add `labels` to one of them"
         )
     return labels
+
+
+def drop_constant_features(outputs: ModelOutputs) -> tuple[ModelOutputs, list[str]]:
+    """The outputs without features that are the same for every input, and a note for people.
+
+    They have nothing to tell, and would cost flash on the device.
+    """
+    features = outputs.features
+    if features is None:
+        return outputs, []
+    varying: BoolArray = features.max(axis=0) > features.min(axis=0)
+    constant = int((~varying).sum())
+    if not constant:
+        return outputs, []
+    note = f"{outputs.source}: {constant} of {features.shape[1]} features "
+    note += "is constant and was" if constant == 1 else "are constant and were"
+    kept = features[:, varying] if varying.any() else None
+    return replace(outputs, features=kept), [f"{note} left out"]

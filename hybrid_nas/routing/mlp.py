@@ -68,6 +68,8 @@ class _Problem:
         self.weight: Float32Array = targets.weight.astype(np.float32)
         self.positive: Float32Array = targets.positive.astype(np.float32)
         self.squares = np.nonzero(~targets.logistic)[0]
+        self.capped = np.nonzero(np.isfinite(targets.cap))[0]
+        self.cap, self.strength = targets.cap, targets.strength
         self.share, self.decay = share, decay
 
     def gradient(self, parameters: _Parameters) -> _Parameters:
@@ -81,6 +83,10 @@ class _Problem:
         for column in self.squares:
             error[..., column] = self.weight[:, column] * outputs[..., column]
             error[..., column] -= self.weight[:, column] * self.positive[:, column]
+        for column in self.capped:
+            p = response[..., column]
+            above = (self.share[..., 0] * p).sum(axis=1, keepdims=True) > self.cap[column]
+            error[..., column] += np.float32(self.strength) * above * p * (1.0 - p)
         error *= self.share
         back = error @ second.swapaxes(1, 2)
         back *= hidden > 0.0

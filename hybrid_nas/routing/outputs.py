@@ -26,6 +26,7 @@ class ModelOutputs:
     indices,
     `features` (n, f) the pooled features before the classifier, `groups` (n,) integers or strings
     that name the source of each input (a user, a session); without them each input is its own.
+    `stage_features` are pooled features (n, channels) of earlier stages of a base, in order.
 
     `n_classes` is the number of columns, or else as stated or seen; `source` names the outputs in
     messages.
@@ -47,6 +48,7 @@ class ModelOutputs:
     groups: IntArray | None = None
     n_classes: int = 0
     source: str = "outputs"
+    stage_features: tuple[RealArray, ...] = ()
 
     def __post_init__(self) -> None:
         for field, ndim in (
@@ -62,6 +64,11 @@ class ModelOutputs:
                 self._settle(field, checks.class_indices(self._get(field), self._name(field)))
         if self._has("groups"):
             self._settle("groups", checks.group_numbers(self.groups, self._name("groups")))
+        stages = [
+            checks.real_array(given, 2, self._name(f"stage{number}"))
+            for number, given in enumerate(self.stage_features, 1)
+        ]
+        self._settle("stage_features", tuple(stages))
         self._check_lengths()
         self._check_values()
         self._settle("n_classes", self._count_classes())
@@ -122,6 +129,7 @@ class ModelOutputs:
             groups=some(self.groups),
             n_classes=self.n_classes,
             source=self.source,
+            stage_features=tuple(some(stage) for stage in self.stage_features),
         )
 
     def _get(self, field: str) -> Any:
@@ -145,6 +153,12 @@ class ModelOutputs:
             if self._has(field) and len(self._get(field)) != n:
                 raise InputError(
                     f"{self._name(field)} has {len(self._get(field))} rows and "
+                    f"{_KEY_OF_FIELD.get(primary, primary)} {n}: each input needs one"
+                )
+        for number, stage in enumerate(self.stage_features, 1):
+            if len(stage) != n:
+                raise InputError(
+                    f"{self._name(f'stage{number}')} has {len(stage)} rows and "
                     f"{_KEY_OF_FIELD.get(primary, primary)} {n}: each input needs one"
                 )
 

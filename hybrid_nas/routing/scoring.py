@@ -74,6 +74,7 @@ def fit_pair_router(
     coverages: Sequence[float],
     *,
     objective: str = AUTO,
+    cloud: ModelOutputs | None = None,
     seed: int = 0,
 ) -> FittedRouter:
     """Fit a router on one split and its thresholds on another.
@@ -85,25 +86,29 @@ def fit_pair_router(
         threshold: the base's outputs on the threshold split; its labels are not looked at.
         coverages: targets, each a floor.
         objective: `auto`, or the one objective to use whatever the confidences can do.
+        cloud: the cloud's outputs on the fitting split; its probabilities are needed for the soft
+            gain, which an automatic choice tries only with them.
         seed: of folds and initial weights.
 
     Raises:
-        InputError: for a coverage outside (0, 1], or outputs that lack what the design reads.
+        InputError: for a coverage outside (0, 1], or outputs that lack what the design or the
+            objective reads.
     """
     for coverage in coverages:
         check_coverage(coverage)
-    evidence = gather_evidence(fit, design, fit.correct, cloud_correct)
+    evidence = gather_evidence(fit, design, fit.correct, cloud_correct, cloud=cloud)
     objectives = _objectives(objective, with_cloud=cloud_correct is not None)
     selection = select_router(
         evidence, coverages, hidden=design.hidden, objectives=objectives, seed=seed
     )
     forced = objective != AUTO and selection.fitted is not None
     method = objective if forced else selection.choice.method
-    n_features = 0 if fit.features is None or not design.needs_features else fit.features.shape[1]
+    if design.cut and not forced and selection.choice.router is not None:
+        method = selection.choice.router  # there is no confidence yet to give way to
     network = None
     if method in OBJECTIVES and selection.fitted is not None:
         network = selection.fitted.network.keep(OBJECTIVES[method].heads)
-    router = FittedRouter(design, method, network, fit.n_classes, n_features, {})
+    router = FittedRouter(design, method, network, fit.n_classes, design.n_features(fit), {})
     return router.with_thresholds(router.send_score(threshold), tuple(coverages))
 
 
@@ -197,10 +202,10 @@ def paired_gains(
     return gains
 
 
-def _objectives(objective: str, *, with_cloud: bool) -> tuple[str, ...]:
+def _objectives(objective: str, *, with_cloud: bool) -> tuple[str, ...] | None:
     if not with_cloud:
         return ("oracle-label",)  # without a cloud: the probability that the base is wrong
-    return tuple(OBJECTIVES) if objective == AUTO else (objective,)
+    return None if objective == AUTO else (objective,)
 
 
 def _score_decisions(

@@ -14,12 +14,25 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from hybrid_nas.routing.crossfit import CrossFit, cross_fit
+from hybrid_nas.routing.crossfit import LINEAR_PENALTIES, MLP_PENALTIES, CrossFit, cross_fit
 from hybrid_nas.routing.evidence import Evidence
 from hybrid_nas.routing.folds import group_folds
 from hybrid_nas.routing.metrics import Estimate, clustered_mean
-from hybrid_nas.routing.objectives import OBJECTIVES, head_targets, heads_of
-from hybrid_nas.routing.ranking import input_accuracy, send_weights
+from hybrid_nas.routing.objectives import (
+    CoveragePenalty,
+    HeadTargets,
+    automatic_objectives,
+    head_targets,
+    heads_of,
+)
+from hybrid_nas.routing.ranking import send_weights
+from hybrid_nas.routing.rewards import (
+    REWARD_HEADS,
+    Rewards,
+    accuracy_rewards,
+    reward_penalties,
+    reward_targets,
+)
 from hybrid_nas.typing import FloatArray
 
 N_FOLDS = 5
@@ -34,14 +47,16 @@ class Choice:
     Args:
         method: an objective or a plain confidence.
         best_confidence: MSP, or the plain confidence that was clearly better.
-        accuracy: mean hybrid accuracy over the target coverages, by method.
+        accuracy: mean hybrid accuracy, or utility, over the target coverages, by method.
         gain: of the preferred router over the best confidence; None without routers.
+        router: the preferred router, chosen or not; None without routers.
     """
 
     method: str
     best_confidence: str
     accuracy: Mapping[str, float]
     gain: Estimate | None
+    router: str | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -69,24 +84,34 @@ def select_router(
     coverages: Sequence[float],
     *,
     hidden: int = 0,
-    objectives: Sequence[str] = tuple(OBJECTIVES),
+    objectives: Sequence[str] | None = None,
     penalties: Sequence[float] | None = None,
     n_folds: int = N_FOLDS,
     min_z: float = MIN_Z,
+    rewards: Rewards | None = None,
+    also: Sequence[str] = (),
     seed: int = 0,
 ) -> Selection:
     """Fit a router by each of `objectives` (the preferred one first) and choose how to rank.
 
-    Folds keep groups together. Without objectives, or without signals, the choice is among plain
-    confidences.
+    By default the objectives are `automatic_objectives`. Folds keep groups together. With no
+    objectives, or without signals, the choice is among plain confidences. A coverage penalty is
+    for the highest of the coverages. `rewards` are what answers are worth; None counts right ones.
+    Objectives in `also` are fitted and scored, and not chosen.
 
     Raises:
-        InputError: if there are fewer groups than folds.
+        InputError: if there are fewer groups than folds, or the soft gain is asked for and the
+            evidence has none.
     """
+    if objectives is None:
+        objectives = automatic_objectives(soft_gain=evidence.soft_gain is not None)
+    if rewards is None:
+        rewards = accuracy_rewards(evidence.base_correct, evidence.cloud_correct)
     scores = dict(evidence.confidences)
     fitted = None
+    objectives, also = _available(objectives, rewards), _available(also, rewards)
     if evidence.signals.shape[1] == 0:
-        objectives = ()
+        objectives = also = ()
     if objectives:
         folds = group_folds(
             evidence.base_correct,
@@ -95,7 +120,11 @@ def select_router(
             min(n_folds, max(2, evidence.n_groups)),
             seed,
         )
-        targets = head_targets(heads_of(objectives), evidence.base_correct, evidence.cloud_correct)
+        if not rewards.is_accuracy:
+            tried = MLP_PENALTIES if hidden else LINEAR_PENALTIES
+            penalties = reward_penalties(penalties or tried, rewards)
+        fit = tuple(dict.fromkeys((*objectives, *also)))
+        targets = _targets(fit, evidence, rewards, CoveragePenalty(max(coverages)))
         fitted = cross_fit(
             evidence.signals,
             evidence.widths,
@@ -105,8 +134,8 @@ def select_router(
             penalties=penalties,
             seed=seed,
         )
-        scores |= {name: fitted.out_of_fold_score(name) for name in objectives}
-    choice = choose_method(evidence, scores, objectives, coverages, min_z)
+        scores |= {name: fitted.out_of_fold_score(name) for name in fit}
+    choice = choose_method(evidence, scores, objectives, coverages, min_z, rewards)
     return Selection(choice, scores, fitted)
 
 
@@ -116,18 +145,20 @@ def choose_method(
     objectives: Sequence[str],
     coverages: Sequence[float],
     min_z: float = MIN_Z,
+    rewards: Rewards | None = None,
 ) -> Choice:
-    """Choose among `scores` by hybrid accuracy at exactly these coverages.
+    """Choose among `scores` by the hybrid's accuracy at exactly these coverages.
 
-    `objectives` and the evidence's confidences are in order of preference.
+    `objectives` and the evidence's confidences are in order of preference. With `rewards`, their
+    mean takes the place of accuracy.
     """
-    right = {
-        name: _mean_input_accuracy(evidence, score, coverages) for name, score in scores.items()
-    }
-    accuracy = {name: float(values.mean()) for name, values in right.items()}
+    if rewards is None:
+        rewards = accuracy_rewards(evidence.base_correct, evidence.cloud_correct)
+    worth = {name: _mean_worth(rewards, score, coverages) for name, score in scores.items()}
+    accuracy = {name: float(values.mean()) for name, values in worth.items()}
 
     def gain_over(name: str, other: str) -> Estimate:
-        return clustered_mean(right[name] - right[other], evidence.groups)
+        return clustered_mean(rewards.deviations(worth[name] - worth[other]), evidence.groups)
 
     def prefer(names: Sequence[str]) -> str:
         """The first of `names`, or the best of them if it is clearly better."""
@@ -140,15 +171,33 @@ def choose_method(
     router = prefer(tuple(objectives))
     gain = gain_over(router, confidence)
     method = router if _is_better(gain, min_z) else confidence
-    return Choice(method, confidence, accuracy, gain)
+    return Choice(method, confidence, accuracy, gain, router)
 
 
 def _is_better(difference: Estimate, min_z: float) -> bool:
     return difference.value > 0.0 and difference.value >= min_z * difference.stderr
 
 
-def _mean_input_accuracy(
-    evidence: Evidence, score: FloatArray, coverages: Sequence[float]
-) -> FloatArray:
-    weights = np.mean([send_weights(score, coverage) for coverage in coverages], axis=0)
-    return input_accuracy(weights, evidence.base_correct, evidence.cloud_correct)
+def _mean_worth(rewards: Rewards, score: FloatArray, coverages: Sequence[float]) -> FloatArray:
+    return rewards.of(np.mean([send_weights(score, coverage) for coverage in coverages], axis=0))
+
+
+def _available(objectives: Sequence[str], rewards: Rewards) -> tuple[str, ...]:
+    """Those that can be fitted to the rewards."""
+    if rewards.is_accuracy:
+        return tuple(objectives)
+    return tuple(name for name in objectives if set(heads_of([name])) <= set(REWARD_HEADS))
+
+
+def _targets(
+    objectives: Sequence[str], evidence: Evidence, rewards: Rewards, penalty: CoveragePenalty
+) -> HeadTargets:
+    heads = heads_of(objectives)
+    targets = head_targets(
+        heads,
+        evidence.base_correct,
+        evidence.cloud_correct,
+        soft_gain=evidence.soft_gain,
+        penalty=penalty,
+    )
+    return targets if rewards.is_accuracy else reward_targets(targets, rewards)

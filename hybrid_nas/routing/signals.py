@@ -2,11 +2,13 @@
 
 Signals come in blocks. `stats` are a few summaries of the scores, `class` is the predicted class
 (one column per class), `logits` are the scores themselves, `features` the pooled features.
+`stage1` and `stage2` are pooled features of earlier stages, there before the base has answered.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Literal
 
 import numpy as np
@@ -17,7 +19,7 @@ from hybrid_nas.routing.confidence import confidence_score
 from hybrid_nas.routing.outputs import ModelOutputs
 from hybrid_nas.typing import FloatArray
 
-Block = Literal["stats", "class", "logits", "features"]
+Block = Literal["stats", "class", "logits", "features", "stage1", "stage2"]
 
 LOG_ODDS_BOUND = 12.0
 """Log-odds beyond this (p = 1 - 6e-6) are all the same to a router: they would be outliers."""
@@ -26,12 +28,17 @@ PROBABILITY_FLOOR = 1e-4
 
 
 def count_signals(blocks: Sequence[Block], n_classes: int, n_features: int) -> int:
-    """Columns of `signal_matrix` for a base that gives logits."""
+    """Columns of `signal_matrix` for a base that gives logits.
+
+    `n_features` are the pooled features that are read, be it the last ones or a stage's.
+    """
     sizes: dict[Block, int] = {
         "stats": 8 + (n_classes > 2),
         "class": n_classes,
         "logits": n_classes,
         "features": n_features,
+        "stage1": n_features,
+        "stage2": n_features,
     }
     return sum(sizes[block] for block in blocks)
 
@@ -108,7 +115,23 @@ def _features(outputs: ModelOutputs, n_classes: int) -> FloatArray:
     return outputs.features.astype(np.float64)
 
 
-_BLOCKS = {"stats": _stats, "class": _class, "logits": _logits, "features": _features}
+def _stage(number: int, outputs: ModelOutputs, n_classes: int) -> FloatArray:
+    if len(outputs.stage_features) < number:
+        raise InputError(
+            f"{outputs.source}: this router reads features of stage {number} and there are those "
+            f"of {len(outputs.stage_features)} stages: choose a router that reads something else"
+        )
+    return outputs.stage_features[number - 1].astype(np.float64)
+
+
+_BLOCKS: dict[Block, Callable[[ModelOutputs, int], FloatArray]] = {
+    "stats": _stats,
+    "class": _class,
+    "logits": _logits,
+    "features": _features,
+    "stage1": partial(_stage, 1),
+    "stage2": partial(_stage, 2),
+}
 
 
 def _largest(scores: RealArray, count: int) -> FloatArray:

@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 import numpy as np
 
 from hybrid_nas.routing.confidence import available_confidences, confidence_score
 from hybrid_nas.routing.fitted import FittedRouter
-from hybrid_nas.routing.metrics import mean_latency_ms
+from hybrid_nas.routing.metrics import Estimate
 from hybrid_nas.routing.outputs import ModelOutputs
 from hybrid_nas.routing.ranking import Curve, oracle_accuracy
 from hybrid_nas.routing.scoring import PairScore, evaluate_pair, pair_curve
 from hybrid_nas.search.pareto import non_dominated
-from hybrid_nas.search.score import AtCoverage
+from hybrid_nas.search.prices import Device
+from hybrid_nas.search.score import AtCoverage, WorkingPoint
 from hybrid_nas.search.scorer import Scorer
 from hybrid_nas.search.settings import SearchSettings
 from hybrid_nas.search.worker import ScoredPair, losses
@@ -35,6 +36,7 @@ class FrontPair:
         test: the pair with its thresholds on the test split, by target coverage.
         test_score: everything else that was found there.
         curves: accuracy over coverage of the router and the baselines on the test split.
+        point: what comes of the planned threshold on the test split, in a regime.
     """
 
     scored: ScoredPair
@@ -42,6 +44,7 @@ class FrontPair:
     test: dict[float, AtCoverage]
     test_score: PairScore
     curves: dict[str, list[float]]
+    point: WorkingPoint | None = None
 
 
 def pareto_front(pairs: list[ScoredPair], settings: SearchSettings) -> list[ScoredPair]:
@@ -58,21 +61,28 @@ def pareto_front(pairs: list[ScoredPair], settings: SearchSettings) -> list[Scor
 
 def judge(pair: ScoredPair, scorer: Scorer) -> FrontPair:
     """Fit the pair's router again and look at the test split."""
-    settings, candidate = scorer.settings, pair.candidate
-    router = scorer.fit_router(candidate)
+    candidate, figures = pair.candidate, pair.figures
+    device = Device(
+        figures.edge_latency_ms,
+        figures.macs,
+        figures.base_accuracy,
+        figures.saved_ms,
+        figures.saved_macs,
+    )
+    router = scorer.fit_router(candidate, device)
     outputs = scorer.run_base(candidate.genes, ("test",))["test"]
     cloud = scorer.cloud_correct("test")
     score = evaluate_pair(router, outputs, cloud)
-    edge_ms = pair.figures.edge_latency_ms
-    test = {}
-    for coverage, found in score.at.items():
-        latency = edge_ms
-        if cloud is not None:
-            latency = mean_latency_ms(
-                edge_ms, 0.0, 1.0 - found.coverage, settings.uplink_ms, settings.cloud_ms
-            )
-        test[coverage] = AtCoverage(found.accuracy, found.stderr, found.coverage, latency)
-    return FrontPair(pair, router, test, score, test_curves(router, outputs, cloud))
+    device = replace(device, base_accuracy=score.base.value)
+    test = {
+        coverage: scorer.prices.at(Estimate(found.accuracy, found.stderr), found.coverage, device)
+        for coverage, found in score.at.items()
+    }
+    plan, point = scorer.plan(candidate, router, device), None
+    if plan is not None:
+        send_score = router.send_score(outputs)
+        point = scorer.decided_point(plan, send_score, outputs, "test", device)
+    return FrontPair(pair, router, test, score, test_curves(router, outputs, cloud), point)
 
 
 def test_curves(
@@ -99,6 +109,7 @@ def describe_pair(
     figures, router = pair.scored.figures, pair.router
     space = scorer.runner.supernet.space
     genes = space.to_dict(pair.scored.candidate.genes)
+    edge_mj = scorer.prices.edge_energy_mj(figures.edge_latency_ms)
     return {
         "id": number,
         "trial": pair.scored.number,
@@ -124,6 +135,8 @@ def describe_pair(
             "flash_bytes": figures.flash_bytes,
             "edge_latency_ms": _finite(figures.edge_latency_ms),
             "edge_latency_is": latency_is,
+            **({"saved_latency_ms": figures.saved_ms} if figures.saved_ms > 0 else {}),
+            **({} if edge_mj is None else {"edge_energy_mj": edge_mj}),
         },
         "hybrid": {format(c, "g"): _at(found) for c, found in figures.at.items()},
         "test": {format(c, "g"): _at(found) for c, found in pair.test.items()},
@@ -133,11 +146,38 @@ def describe_pair(
             for name in BASELINES
             if name in pair.test_score.baselines
         },
+        **_point(pair, scorer.settings),
     }
 
 
+def _point(pair: FrontPair, settings: SearchSettings) -> dict[str, Any]:
+    """The entry ``point``, where a budget or a bound on the loss decides how often is asked."""
+    planned = pair.scored.figures.point
+    if planned is None or pair.point is None:
+        return {}
+    asked = {
+        "mean_latency_ms": settings.mean_latency_ms,
+        "mean_energy_mj": settings.mean_energy_mj,
+        "max_loss": settings.max_loss_share,
+    }
+    return {
+        "point": {
+            "asked": {key: value for key, value in asked.items() if value is not None},
+            "coverage": planned.coverage,
+            "threshold": planned.threshold,
+            "score": _at(planned.at),
+            "test": _at(pair.point.at),
+        }
+    }
+
+
+_ALWAYS_TOLD = ("accuracy", "stderr", "coverage", "mean_latency_ms")
+
+
 def _at(found: AtCoverage) -> dict[str, float | None]:
-    return {key: _finite(value) for key, value in asdict(found).items()}
+    """Figures that are there, and those that are always told as null where they are not."""
+    known = {key: None if v is None else _finite(v) for key, v in asdict(found).items()}
+    return {k: v for k, v in known.items() if v is not None or k in _ALWAYS_TOLD}
 
 
 def _keyed(values: Any) -> dict[str, float]:
@@ -169,6 +209,7 @@ def describe_trials(pairs: Sequence[ScoredPair], scorer: Scorer) -> dict[str, An
                 "macs": figures.macs,
                 "params": figures.params,
                 "method": figures.method,
+                **({} if figures.point is None else {"point": _at(figures.point.at)}),
                 "seconds": {
                     "total": sum(figures.seconds.values()),
                     **{key: float(value) for key, value in figures.seconds.items()},

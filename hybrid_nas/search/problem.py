@@ -6,10 +6,12 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from hybrid_nas.errors import InputError
 from hybrid_nas.hardware.cost import CostModel, Costs
 from hybrid_nas.hardware.limits import Limits
 from hybrid_nas.routing.designs import design
 from hybrid_nas.search.candidate import CandidateSpace
+from hybrid_nas.spaces.cuts import blocks_in, cut_slots
 from hybrid_nas.typing import BoolArray, IntArray
 
 
@@ -22,6 +24,9 @@ class Problem:
         costs: cost model of the bases on the chosen board and runtime.
         limits: what must not be exceeded.
         classes: number of classes, for the routers' sizes.
+
+    Raises:
+        InputError: a router decides at a cut that the space does not have.
     """
 
     candidates: CandidateSpace
@@ -29,26 +34,40 @@ class Problem:
     limits: Limits
     classes: int
 
+    def __post_init__(self) -> None:
+        space = self.candidates.space
+        there = len(cut_slots(space))
+        for name in self.candidates.routers:
+            if design(name).cut > there:
+                raise InputError(
+                    f"router {name} reads features of stage cut {design(name).cut}, and space "
+                    f"{space.name} has {there} (it has too few stages): choose another router"
+                )
+
     def evaluate(self, rows: IntArray) -> Costs:
         """Costs of pairs, router included, for rows (n, genes + 1)."""
         genes = self.candidates.space.canonical(rows[:, :-1])
-        features = self._features(genes)
         designs = [design(self.candidates.routers[k]) for k in rows[:, -1].tolist()]
-        pairs = list(zip(designs, features.tolist(), strict=True))
+        cuts = np.array([d.cut for d in designs], dtype=np.int64)
+        pairs = list(zip(designs, self._features(genes, cuts).tolist(), strict=True))
         return self.costs.evaluate(
             genes,
             router_flash_bytes=np.array([d.flash_bytes(self.classes, f) for d, f in pairs]),
             router_sram_bytes=np.array([d.sram_bytes(self.classes, f) for d, f in pairs]),
             router_macs=np.array([d.macs(self.classes, f) for d, f in pairs]),
+            router_cut=cuts,
         )
 
-    def _features(self, genes: IntArray) -> IntArray:
-        """Width of the pooled features that a router may read, (n,)."""
+    def _features(self, genes: IntArray, cuts: IntArray) -> IntArray:
+        """Width of the pooled features that a router may read, (n,), by the cut of each."""
         space = self.candidates.space
-        last = len(space.slots) - 1
-        codes = space.block_codes(genes)[:, last]
-        unique, inverse = np.unique(codes, return_inverse=True)
-        return np.array([space.block(last, int(c)).cin for c in unique])[inverse]
+        widths = np.zeros(len(genes), np.int64)
+        for cut, slot in enumerate((len(space.slots) - 1, *cut_slots(space))):
+            blocks, number = blocks_in(space, genes, slot)
+            widths = np.where(
+                cuts == cut, np.array([block.cin for block in blocks])[number], widths
+            )
+        return widths
 
     def fits(self, rows: IntArray) -> BoolArray:
         """Which pairs keep all limits."""

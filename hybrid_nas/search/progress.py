@@ -10,10 +10,13 @@ import numpy as np
 
 from hybrid_nas.search.objectives import OBJECTIVES
 from hybrid_nas.search.pareto import hypervolume
+from hybrid_nas.search.prices import Device, Prices
 from hybrid_nas.search.problem import Problem
 from hybrid_nas.search.settings import SearchSettings
 from hybrid_nas.search.worker import ScoredPair, losses
 from hybrid_nas.typing import FloatArray
+
+_LEAST_LOSS_SHOWN = 0.02
 
 
 @dataclass(frozen=True)
@@ -39,7 +42,8 @@ class Box:
     """The box in which hypervolume is measured, in losses: fixed by problem and settings alone.
 
     Shares run from 0 to 1. Costs run from the smallest network's to the limit, or to the largest
-    network's where there is no limit.
+    network's where there is no limit; where each pair has a query rate of its own, from no query to
+    one for every input.
     """
 
     ideal: FloatArray
@@ -51,14 +55,30 @@ class Box:
         extremes = problem.candidates.space.extremes()
         rows = np.concatenate([np.maximum(extremes, 0), np.zeros((2, 1), np.int64)], axis=1)
         costs, limits = problem.evaluate(rows), problem.limits
-        query_ms = 0.0 if settings.cloud == "none" else settings.query_ms
-        extra = (1 - settings.target_coverage) * query_ms
+        prices = Prices.of(settings)
+        query_ms = 0.0 if prices.query is None else prices.query.mean_ms
+        rate = 1 - settings.target_coverage
         edge = costs.latency_ms.copy()
         if limits.latency_ms is not None:
             edge[1] = min(edge[1], limits.latency_ms)
+        cloud_macs = np.array([0.0, prices.cloud_macs or 0])
+        most_loss = max(2 * (settings.max_loss_share or 0.0), _LEAST_LOSS_SHOWN)
+        energy = np.array(
+            [
+                [prices.mean_energy_mj(Device(float(edge[k]), 0, 0.0), rates[k]) for k in range(2)]
+                for rates in ((rate, rate), (0.0, 1.0))
+            ],
+            float,
+        )  # NaN where it is not known, and then no objective
         ranges = {
             "edge-latency": edge,
-            "mean-latency": edge + extra,
+            "mean-latency": edge + rate * query_ms,
+            "mean-macs": costs.macs + rate * cloud_macs[1],
+            "mean-energy": energy[0],
+            "mean-latency-within-loss": edge + np.array([0.0, query_ms]),
+            "mean-macs-within-loss": costs.macs + cloud_macs,
+            "mean-energy-within-loss": energy[1],
+            "loss": np.array([0.0, most_loss]),
             "sram": np.array([costs.sram_bytes[0], limits.sram_bytes], float),
             "flash": np.array([costs.flash_bytes[0], limits.flash_bytes], float),
         }

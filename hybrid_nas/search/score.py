@@ -9,19 +9,55 @@ from typing import Any
 
 @dataclass(frozen=True)
 class AtCoverage:
-    """A pair at one coverage.
+    """A pair at one coverage. What is None was not asked for, or is not known.
 
     Attributes:
-        accuracy: hybrid accuracy; of the kept inputs alone where there is no cloud.
+        accuracy: hybrid accuracy with every query answered; of the kept inputs alone where there is
+            no cloud.
         stderr: its standard error over source groups.
         coverage: share of inputs that stayed on the device.
-        mean_latency_ms: over all inputs, queries included.
+        mean_latency_ms: over all inputs, queries (and their timeouts) included.
+        p95_latency_ms: within which 95 % of all inputs are answered.
+        accuracy_with_timeouts: expected, when the base answers for queries that time out.
+        mean_macs: of base and cloud, over all inputs.
+        mean_energy_mj: of board and radio, over all inputs.
+        battery_days: that a charge lasts.
+        loss: accuracy of the cloud alone less `accuracy`, on the same inputs.
+        loss_stderr: its standard error, paired, over source groups.
     """
 
     accuracy: float
     stderr: float
     coverage: float
     mean_latency_ms: float
+    p95_latency_ms: float | None = None
+    accuracy_with_timeouts: float | None = None
+    mean_macs: float | None = None
+    mean_energy_mj: float | None = None
+    battery_days: float | None = None
+    loss: float | None = None
+    loss_stderr: float | None = None
+
+    @property
+    def expected_accuracy(self) -> float:
+        """Accuracy with the queries' timeouts, where there are any."""
+        found = self.accuracy_with_timeouts
+        return self.accuracy if found is None else found
+
+
+@dataclass(frozen=True)
+class WorkingPoint:
+    """Where a pair would be run under a budget or a bound on its loss.
+
+    Attributes:
+        coverage: planned: what the budget allows, or what the threshold split needed.
+        threshold: of the send score, from the threshold split.
+        at: what comes of it on the split that the figures are of.
+    """
+
+    coverage: float
+    threshold: float
+    at: AtCoverage
 
 
 @dataclass(frozen=True)
@@ -34,7 +70,10 @@ class PairFigures:
         base_accuracy: of the base alone on all inputs.
         method: what the router learnt, or the confidence it fell back to.
         edge_latency_ms: base and router on the device.
+        saved_ms, saved_macs: the part of the base that a sent input does not need; above 0 where
+            the router decides before the base has answered.
         seconds: what the scoring took, by part.
+        point: where the pair would be run, if the search has a budget or a bound on the loss.
     """
 
     at: Mapping[float, AtCoverage]
@@ -47,6 +86,9 @@ class PairFigures:
     macs: int
     params: int
     seconds: Mapping[str, float]
+    point: WorkingPoint | None = None
+    saved_ms: float = 0.0
+    saved_macs: int = 0
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values for JSON; coverages become keys like ``0.7``."""
@@ -59,4 +101,7 @@ class PairFigures:
     def from_dict(cls, plain: Mapping[str, Any]) -> PairFigures:
         """Inverse of `to_dict`."""
         at = {float(c): AtCoverage(**figures) for c, figures in plain["at"].items()}
-        return cls(**{**plain, "at": at})
+        point = plain.get("point")
+        if point is not None:
+            point = WorkingPoint(**{**point, "at": AtCoverage(**point["at"])})
+        return cls(**{**plain, "at": at, "point": point})

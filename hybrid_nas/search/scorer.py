@@ -12,11 +12,19 @@ from hybrid_nas.data.dataset import Dataset, Split
 from hybrid_nas.hardware.cost import Costs
 from hybrid_nas.routing.designs import design
 from hybrid_nas.routing.fitted import FittedRouter
-from hybrid_nas.routing.metrics import mean_latency_ms
 from hybrid_nas.routing.outputs import ModelOutputs
+from hybrid_nas.routing.ranking import send_weights
 from hybrid_nas.routing.scoring import exact_accuracy, fit_pair_router, pair_curve
+from hybrid_nas.routing.thresholds import sent
 from hybrid_nas.search.candidate import Candidate
-from hybrid_nas.search.score import AtCoverage, PairFigures
+from hybrid_nas.search.prices import Device, Prices
+from hybrid_nas.search.regime import (
+    budget_threshold,
+    decided_accuracy,
+    threshold_within_loss,
+    weighted_accuracy,
+)
+from hybrid_nas.search.score import PairFigures, WorkingPoint
 from hybrid_nas.search.settings import SearchSettings
 from hybrid_nas.spaces.space import Genes
 from hybrid_nas.supernet.runner import SubnetRunner
@@ -39,6 +47,7 @@ class Scorer:
 
     Attributes:
         cached_bases: how many bases are remembered; the oldest is forgotten first.
+        prices: what settings make a pair cost.
 
     Args:
         runner: of the supernet, with the images of all splits by name.
@@ -55,6 +64,7 @@ class Scorer:
         settings: SearchSettings,
     ) -> None:
         self.runner, self.data, self.cloud, self.settings = runner, data, cloud, settings
+        self.prices = Prices.of(settings)
         self.cached_bases = _CACHED_BASES
         self._bases: OrderedDict[Genes, BaseOutputs] = OrderedDict()
 
@@ -67,6 +77,18 @@ class Scorer:
         )
         return correct
 
+    def cloud_answers(self, split: Split) -> ModelOutputs | None:
+        """What the cloud says of a split, with labels; None without a cloud."""
+        if self.cloud is None:
+            return None
+        found = cloud_outputs(self.cloud, self.data, split)
+        return ModelOutputs(
+            labels=self.data.split(split).labels,
+            probabilities=found.probs,
+            predicted=found.pred if found.probs is None else None,
+            source=f"the cloud on split {split}",
+        )
+
     def run_base(self, genes: Genes, splits: Sequence[Split]) -> dict[Split, ModelOutputs]:
         """Outputs of a base on splits, with labels and groups."""
         outputs, _ = self.runner.run(genes, tuple(splits))
@@ -77,6 +99,7 @@ class Scorer:
                 features=outputs[split].features,
                 groups=self.data.split(split).groups,
                 source=f"the base on split {split}",
+                stage_features=outputs[split].stages,
             )
             for split in splits
         }
@@ -91,25 +114,74 @@ class Scorer:
                 self._bases.popitem(last=False)
         return self._bases[genes]
 
-    def fit_router(self, candidate: Candidate) -> FittedRouter:
-        """The pair's router, fitted on ``fit`` with thresholds from ``threshold``."""
-        splits = self.base(candidate.genes).splits
-        return fit_pair_router(
+    def fit_router(self, candidate: Candidate, device: Device | None = None) -> FittedRouter:
+        """The pair's router, fitted on ``fit`` with thresholds from ``threshold``.
+
+        Under a budget it is chosen for the coverage that the budget leaves a pair that takes so
+        much on the device.
+        """
+        splits, settings = self.base(candidate.genes).splits, self.settings
+        aims = settings.coverages
+        if settings.regime == "budget" and device is not None:
+            coverage = self.prices.affordable_coverage(settings, device)
+            aims = (coverage,) if 0.0 < coverage < 1.0 else aims
+        router = fit_pair_router(
             design(candidate.router),
             splits["fit"],
             self.cloud_correct("fit"),
             splits["threshold"],
-            self.settings.coverages,
-            objective=self.settings.router_objective,
-            seed=self.settings.seed,
+            aims,
+            objective=settings.router_objective,
+            cloud=self.cloud_answers("fit"),
+            seed=settings.seed,
         )
+        if aims == settings.coverages:
+            return router
+        return router.with_thresholds(router.send_score(splits["threshold"]), settings.coverages)
+
+    def plan(
+        self, candidate: Candidate, router: FittedRouter, device: Device
+    ) -> tuple[float, float] | None:
+        """(coverage, threshold) at which the pair would be run; None without a regime.
+
+        Both come from budgets and the threshold split alone.
+        """
+        settings, outputs = self.settings, self.base(candidate.genes).splits["threshold"]
+        if settings.regime == "budget":
+            coverage = self.prices.affordable_coverage(settings, device)
+            score = router.send_score(outputs)
+            return coverage, budget_threshold(score, coverage, break_even=router.break_even)
+        cloud = self.cloud_correct("threshold")
+        if settings.max_loss_share is None or cloud is None:
+            return None
+        threshold, coverage = threshold_within_loss(
+            router.send_score(outputs), outputs.correct, cloud, settings.max_loss_share
+        )
+        return coverage, threshold
+
+    def decided_point(
+        self,
+        plan: tuple[float, float],
+        score: FloatArray,
+        outputs: ModelOutputs,
+        split: Split,
+        device: Device,
+    ) -> WorkingPoint:
+        """What comes of a plan on a split when its threshold decides."""
+        cloud = self.cloud_correct(split)
+        assert cloud is not None  # there is no plan without a cloud
+        decided = sent(score, plan[1])
+        accuracy, loss = decided_accuracy(decided, outputs, cloud)
+        at = self.prices.at(accuracy, 1.0 - float(decided.mean()), device, loss)
+        return WorkingPoint(*plan, at)
 
     def score(self, candidate: Candidate, costs: Costs) -> PairFigures:
         """Figures of a pair on the score split.
 
-        Candidates are compared at exactly the target coverage, by ranking the score split's inputs:
-        a threshold that happens to send more would look better than it is. The target is a floor:
-        where the router's score is a gain, inputs without one stay on the device.
+        Candidates are compared at exactly the coverage that they are to have, by ranking the score
+        split's inputs: a threshold that happens to send more would look better than it is. The
+        target is a floor: where the router's score is a gain, inputs without one stay on the
+        device. Under a bound on the loss, the threshold split's threshold decides.
 
         Args:
             candidate: the pair.
@@ -120,46 +192,46 @@ class Scorer:
         outputs, cloud = base.splits["score"], self.cloud_correct("score")
         self.cloud_correct("fit")  # once per search, and not the router's time
         begun = time.perf_counter()
-        router = self.fit_router(candidate)
+        device = Device(
+            float(costs.latency_ms[0]),
+            int(costs.macs[0]),
+            float(outputs.correct.mean()),
+            float(costs.saved_ms[0]),
+            int(costs.saved_macs[0]),
+        )
+        router = self.fit_router(candidate, device)
         score = router.send_score(outputs)
-        edge_ms = float(costs.latency_ms[0])
         floor = float((score <= 0).mean()) if router.break_even else 0.0
-        at = {
-            coverage: at_exact_coverage(
-                score, outputs, cloud, max(coverage, floor), edge_ms, self.settings
-            )
-            for coverage in self.settings.coverages
-        }
+        at = {}
+        for coverage in self.settings.coverages:
+            kept = max(coverage, floor)
+            at[coverage] = self.prices.at(exact_accuracy(score, outputs, cloud, kept), kept, device)
+        plan = self.plan(candidate, router, device)
+        point = None
+        if plan is not None and self.settings.regime == "loss":
+            point = self.decided_point(plan, score, outputs, "score", device)
+        elif plan is not None and cloud is not None:
+            kept = max(plan[0], floor)
+            accuracy, loss = weighted_accuracy(send_weights(score, kept), outputs, cloud)
+            point = WorkingPoint(*plan, self.prices.at(accuracy, kept, device, loss))
+        on_device = self.settings.on_device
         return PairFigures(
             at=at,
             auc=pair_curve(score, outputs.correct, cloud).area,
-            base_accuracy=float(outputs.correct.mean()),
+            base_accuracy=device.base_accuracy,
             method=router.method,
-            sram_bytes=int(costs.sram_bytes[0]),
+            sram_bytes=max(
+                int(costs.sram_bytes[0]), 0 if on_device is None else on_device.sram_bytes
+            ),
             flash_bytes=int(costs.flash_bytes[0]),
-            edge_latency_ms=edge_ms,
-            macs=int(costs.macs[0]),
+            edge_latency_ms=device.edge_ms,
+            macs=device.macs,
             params=int(costs.params[0]),
             seconds={
                 "network": 0.0 if cached else base.seconds,
                 "router": time.perf_counter() - begun,
             },
+            point=point,
+            saved_ms=device.saved_ms,
+            saved_macs=device.saved_macs,
         )
-
-
-def at_exact_coverage(
-    score: FloatArray,
-    outputs: ModelOutputs,
-    cloud_correct: BoolArray | None,
-    coverage: float,
-    edge_ms: float,
-    settings: SearchSettings,
-) -> AtCoverage:
-    """A send score at exactly `coverage`: the inputs with the highest scores are sent."""
-    estimate = exact_accuracy(score, outputs, cloud_correct, coverage)
-    latency = edge_ms
-    if cloud_correct is not None:
-        latency = mean_latency_ms(
-            edge_ms, 0.0, 1.0 - coverage, settings.uplink_ms, settings.cloud_ms
-        )
-    return AtCoverage(estimate.value, estimate.stderr, coverage, latency)

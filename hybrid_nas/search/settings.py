@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
+from functools import cached_property
 from typing import Any
 
+from hybrid_nas.energy import Battery
 from hybrid_nas.errors import InputError
-from hybrid_nas.routing.designs import DESIGNS
+from hybrid_nas.routing.delays import FixedDelay
+from hybrid_nas.routing.designs import ALL_DESIGNS
 from hybrid_nas.routing.objectives import OBJECTIVES as ROUTER_OBJECTIVES
+from hybrid_nas.routing.query import Query, RadioEnergy, Uplink
 from hybrid_nas.routing.scoring import AUTO
-from hybrid_nas.search.objectives import OBJECTIVES
+from hybrid_nas.routing.uplink_files import parse_uplink
+from hybrid_nas.search.objectives import DEFAULT_OBJECTIVES, OBJECTIVES, Regime, objectives_of
 from hybrid_nas.search.sampler import SAMPLERS
 
 DEFAULT_COVERAGES = (0.9, 0.7, 0.5)
@@ -22,6 +28,17 @@ DEFAULT_ROUTERS = (
     "mlp8-logits",
     "mlp8-features",
 )
+NO_CLOUD = "none"
+
+
+@dataclass(frozen=True)
+class DeviceCloud:
+    """What the strong network takes on the device itself, weights and time and all."""
+
+    sram_bytes: int
+    flash_bytes: int
+    latency_ms: float
+    macs: int
 
 
 @dataclass(frozen=True)
@@ -30,7 +47,8 @@ class SearchSettings:
 
     Attributes:
         sram_bytes, flash_bytes: limits; None means the board's.
-        latency_ms: limit on the device's own latency, or None.
+        latency_ms: limit on the device's own latency, or None. A budget of mean latency or energy
+            lowers it: a pair that is over the budget without a query is never run.
         board, runtime, table: what costs are computed for; ``table`` is a latency table's file.
         data, supernet, cloud, space: where they come from; None means the bundled ones. `cloud` is
             ``none`` for abstaining classifiers.
@@ -38,7 +56,19 @@ class SearchSettings:
         objectives: names from `hybrid_nas.search.objectives`.
         routers: designs that the search chooses from; `router_objective` is what they learn.
         trials: candidates to score; `time_budget_s` stops earlier.
-        uplink_ms, cloud_ms: what a query costs beside the base.
+        mean_latency_ms, mean_energy_mj: budgets of the mean over all inputs: every pair asks the
+            cloud as often as they allow.
+        max_loss: every pair asks as seldom as keeps it at most so many percentage points below the
+            cloud alone, on the threshold split. Not together with a budget.
+        uplink_ms, cloud_ms: what a query costs beside the base. With `uplink`, `uplink_ms` is made
+            from it: the mean wait less the cloud's time.
+        uplink: document of an uplink model, see `hybrid_nas.routing.uplink_files`, or None.
+        uplink_bytes: what a query sends over it.
+        cloud_on_device: the cloud's network runs on the device too: one of ours, sent nowhere.
+        device_cloud: fields of `DeviceCloud`; its flash is part of `reserve_flash_bytes`.
+        cloud_macs: of the cloud's network, where they are asked for.
+        power_mw: of the board while it runs a network, where it is known.
+        battery, per_day, sleep_mw: ``1000mAh@3.7V``, inputs a day, power beside them.
         uplink_image: what is held in SRAM for the uplink, see `hybrid_nas.hardware.uplink`.
         reserve_sram_bytes, reserve_flash_bytes: kept free for radio stack and application.
         calibration_images: training images for batch-norm statistics.
@@ -60,7 +90,7 @@ class SearchSettings:
     cloud: str | None = None
     coverages: tuple[float, ...] = DEFAULT_COVERAGES
     target_coverage: float = 0.7
-    objectives: tuple[str, ...] = ("accuracy", "mean-latency")
+    objectives: tuple[str, ...] = DEFAULT_OBJECTIVES
     routers: tuple[str, ...] = DEFAULT_ROUTERS
     router_objective: str = AUTO
     trials: int = 150
@@ -75,6 +105,18 @@ class SearchSettings:
     seed: int = 0
     jobs: int = 1
     threads: int | None = None
+    mean_latency_ms: float | None = None
+    mean_energy_mj: float | None = None
+    max_loss: float | None = None
+    uplink: Mapping[str, Any] | None = None
+    uplink_bytes: int | None = None
+    cloud_on_device: bool = False
+    device_cloud: Mapping[str, Any] | None = None
+    cloud_macs: int | None = None
+    power_mw: float | None = None
+    battery: str | None = None
+    per_day: float | None = None
+    sleep_mw: float = 0.0
 
     def __post_init__(self) -> None:
         for coverage in (*self.coverages, self.target_coverage):
@@ -82,8 +124,10 @@ class SearchSettings:
                 raise InputError(f"a coverage lies in (0, 1] (got {coverage:g})")
         if self.target_coverage not in self.coverages:
             object.__setattr__(self, "coverages", (*self.coverages, self.target_coverage))
+        self._check_regime()
         _check_names("objective", self.objectives, OBJECTIVES)
-        _check_names("router", self.routers, DESIGNS)
+        object.__setattr__(self, "objectives", objectives_of(self.regime, self.objectives))
+        _check_names("router", self.routers, ALL_DESIGNS)
         _check_names("sampler", (self.sampler,), SAMPLERS)
         _check_names("router objective", (self.router_objective,), (AUTO, *ROUTER_OBJECTIVES))
         for name in ("trials", "jobs", "calibration_images"):
@@ -91,11 +135,87 @@ class SearchSettings:
                 raise InputError(
                     f"--{name.replace('_', '-')} must be at least 1 (got {getattr(self, name)})"
                 )
+        self._check_prices()
+        if self.uplink is not None and self.query is not None:
+            # what reads the two times alone still gets the mean right
+            object.__setattr__(self, "uplink_ms", self.query.mean_ms - self.cloud_ms)
+        budgets = [self.latency_ms, self.mean_latency_ms]
+        if self.mean_energy_mj is not None and self.power_mw:
+            budgets.append(self.mean_energy_mj / self.power_mw * 1e3)
+        known = [budget for budget in budgets if budget is not None]
+        object.__setattr__(self, "latency_ms", min(known) if known else None)
 
     @property
     def query_ms(self) -> float:
-        """Latency of one query: uplink and cloud."""
+        """Mean latency of one query: uplink and cloud."""
         return self.uplink_ms + self.cloud_ms
+
+    @property
+    def regime(self) -> Regime:
+        """What decides how often a pair asks the cloud."""
+        if self.max_loss is not None:
+            return "loss"
+        budgets = (self.mean_latency_ms, self.mean_energy_mj)
+        return "coverage" if budgets == (None, None) else "budget"
+
+    @property
+    def max_loss_share(self) -> float | None:
+        """`max_loss` as a share of the inputs."""
+        return None if self.max_loss is None else self.max_loss / 100
+
+    @cached_property
+    def query(self) -> Query | None:
+        """A query to the cloud; None without one."""
+        if self.cloud == NO_CLOUD:
+            return None
+        if self.device_cloud is not None:
+            energy = None if self.power_mw is None else RadioEnergy(wait_mw=self.power_mw)
+            return Query(Uplink("on the device", energy=energy), cloud_ms=self.cloud_ms)
+        if self.uplink is not None:
+            return Query(parse_uplink(self.uplink), self.uplink_bytes or 0, self.cloud_ms)
+        return Query(Uplink(delay=FixedDelay(self.uplink_ms)), cloud_ms=self.cloud_ms)
+
+    @property
+    def on_device(self) -> DeviceCloud | None:
+        """What the cloud's network takes on the device, if it runs there."""
+        return None if self.device_cloud is None else DeviceCloud(**self.device_cloud)
+
+    def _check_regime(self) -> None:
+        for flag, value in (
+            ("--mean-latency", self.mean_latency_ms),
+            ("--mean-energy", self.mean_energy_mj),
+            ("--max-loss", self.max_loss),
+        ):
+            if value is None:
+                continue
+            if not (math.isfinite(value) and value >= 0) or (value == 0 and flag != "--max-loss"):
+                least = "at least" if flag == "--max-loss" else "above"
+                raise InputError(f"{flag} must be {least} 0 (got {value:g})")
+            if self.cloud == NO_CLOUD:
+                raise InputError(f"{flag} is about queries to a cloud: leave out --no-cloud")
+        if self.max_loss is not None and (self.mean_latency_ms or self.mean_energy_mj):
+            raise InputError(
+                "--max-loss and a budget (--mean-latency, --mean-energy) exclude each other: both "
+                "decide how often the cloud is asked"
+            )
+
+    def _check_prices(self) -> None:
+        if self.battery is not None:
+            Battery.parse(self.battery)
+        for flag, value in (("--per-day", self.per_day), ("--board-power", self.power_mw)):
+            if value is not None and not (math.isfinite(value) and value > 0):
+                raise InputError(f"{flag} must be above 0 (got {value:g})")
+        if (self.battery is None) != (self.per_day is None):
+            raise InputError(
+                "--battery and --per-day belong together: give both, such as "
+                "--battery 1000mAh@3.7V --per-day 1000"
+            )
+        if self.uplink_bytes is not None and self.uplink is None:
+            raise InputError("--uplink-bytes is of an uplink model: give --uplink as well")
+        if self.cloud_on_device and self.uplink is not None:
+            raise InputError("--cloud-on-device sends nothing: leave out --uplink")
+        if self.cloud_on_device and self.cloud == NO_CLOUD:
+            raise InputError("--cloud-on-device needs a cloud: leave out --no-cloud")
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values for YAML."""

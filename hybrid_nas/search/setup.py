@@ -21,6 +21,7 @@ from hybrid_nas.hardware.latency_table import LatencyTable
 from hybrid_nas.hardware.limits import Limits
 from hybrid_nas.hardware.runtimes import load_runtime
 from hybrid_nas.hardware.uplink import UplinkImage
+from hybrid_nas.routing.designs import design
 from hybrid_nas.search.candidate import CandidateSpace
 from hybrid_nas.search.problem import Problem
 from hybrid_nas.search.scorer import Scorer
@@ -148,6 +149,7 @@ class SearchSetup:
             calibration.images,
             lambda split: self.data.split(cast(Split, split)).images,
             threads=threads,
+            stages=any(design(name).cut for name in settings.routers),
         )
         return Scorer(runner, self.data, self.cloud, settings)
 

@@ -172,6 +172,7 @@ def mbconv_space(spec: dict[str, Any], frame: Frame) -> tuple[tuple[Gene, ...], 
                     (r, width, kernel, expand),
                     build,
                     (depth, position) if depth is not None and governed else None,
+                    number,
                 )
             )
             cin, stride = stage["channels"], stride * step
@@ -263,7 +264,7 @@ def resnet_space(spec: dict[str, Any], frame: Frame) -> tuple[tuple[Gene, ...], 
             build = partial(_bottleneck, frame, cin, stage["channels"], stride, step, position == 0)
             extra = position - stage["blocks"]
             governed = (depth, extra) if extra >= 0 else None
-            slots.append(Slot((r, w_in, w, expand), build, governed))
+            slots.append(Slot((r, w_in, w, expand), build, governed, number))
             w_in, cin, stride = w, stage["channels"], stride * step
     slots.append(Slot((r, w_in), partial(_pool, frame, cin, stride)))
     slots.append(Slot((w_in,), partial(_classifier, frame, cin)))

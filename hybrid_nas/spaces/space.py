@@ -47,11 +47,13 @@ class Slot:
         build: makes the block from those genes' values, in that order.
         depth: (column, threshold): the slot is used when that gene's value is above the threshold;
             None when it always is.
+        stage: number of the stage that it belongs to, from 1; 0 for stem and head.
     """
 
     genes: tuple[int, ...]
     build: Callable[..., Block]
     depth: tuple[int, int] | None = None
+    stage: int = 0
 
 
 @dataclass(frozen=True)

@@ -7,6 +7,7 @@ milliseconds, and a search scores hundreds. Folding: ``w' = w * g / sqrt(v + eps
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -116,15 +117,20 @@ class _GraphWriter:
         return self.node("Gemm", features, weight, bias, transB=1)
 
 
-def to_onnx(network: StandaloneNet) -> onnx.ModelProto:
+def to_onnx(network: StandaloneNet, cuts: Sequence[int] = ()) -> onnx.ModelProto:
     """ONNX model of a calibrated network on the CPU, in evaluation mode.
 
     Input ``image`` is float32 (n, c, h, w), preprocessed; outputs are ``features`` (n, f), what the
-    classifier reads, and ``logits`` (n, classes). The batch size is free.
+    classifier reads, and ``logits`` (n, classes); then, for each of `cuts`, ``stage1`` and so on
+    (n, channels), what is there before the block of that number, pooled. The batch size is free.
     """
     graph = _GraphWriter()
     x = features = "image"
-    for block, part in network.parts:
+    stages: dict[str, str] = {}
+    for number, (block, part) in enumerate(network.parts):
+        if number in cuts:
+            pooled = graph.node("Flatten", graph.mean(x), axis=1)
+            stages[pooled] = f"stage{len(stages) + 1}"
         inlet = x
         match block:
             case ConvBlock():
@@ -145,7 +151,7 @@ def to_onnx(network: StandaloneNet) -> onnx.ModelProto:
         if getattr(block, "skip", False):
             x = graph.node("Add", x, inlet)
     height, width, channels = network.architecture.input_shape
-    rename = {features: "features", x: "logits"}
+    rename = {features: "features", x: "logits", **stages}
     for node in graph.nodes:
         node.input[:] = [rename.get(name, name) for name in node.input]
         node.output[:] = [rename.get(name, name) for name in node.output]
@@ -162,6 +168,10 @@ def to_onnx(network: StandaloneNet) -> onnx.ModelProto:
                 helper.make_tensor_value_info("features", TensorProto.FLOAT, ["n", None]),
                 helper.make_tensor_value_info(
                     "logits", TensorProto.FLOAT, ["n", network.architecture.classes]
+                ),
+                *(
+                    helper.make_tensor_value_info(name, TensorProto.FLOAT, ["n", None])
+                    for name in stages.values()
                 ),
             ],
             graph.weights,

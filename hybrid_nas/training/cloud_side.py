@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import numpy as np
 import torch
 from torch import Tensor, nn
 
 from hybrid_nas.data.cloud import CloudModel, KnowsSplits, cloud_outputs
 from hybrid_nas.data.dataset import Dataset, Split
 from hybrid_nas.errors import InputError
+from hybrid_nas.routing.outputs import ModelOutputs
 from hybrid_nas.supernet.cloud import SupernetCloud
 from hybrid_nas.supernet.preprocess import normalise, resize
 from hybrid_nas.supernet.teacher import Teacher, teacher_from_cloud
@@ -60,13 +60,21 @@ class CloudSide:
         found: Tensor = self.cloud.network(normalise(resize(pixels, (height, width))))
         return found
 
-    def correct(self, split: Split) -> BoolArray:
-        """Where the cloud is right on a split, as it is now."""
+    def answers(self, split: Split) -> ModelOutputs:
+        """What the cloud says of a split, as it is now, with labels."""
         images = self.data.split(split)
         if not self.trains:
-            pred = cloud_outputs(self.cloud, self.data, split).pred
+            found = cloud_outputs(self.cloud, self.data, split)
         else:
             with torch.inference_mode():
-                pred = self.cloud.predict(images).pred
-        right: BoolArray = np.asarray(pred == images.labels)
-        return right
+                found = self.cloud.predict(images)
+        return ModelOutputs(
+            labels=images.labels,
+            probabilities=found.probs,
+            predicted=found.pred if found.probs is None else None,
+            source=f"the cloud on split {split}",
+        )
+
+    def correct(self, split: Split) -> BoolArray:
+        """Where the cloud is right on a split, as it is now."""
+        return self.answers(split).correct

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,11 +15,15 @@ from hybrid_nas.data.dataset import ImageSet
 from hybrid_nas.errors import InputError
 from hybrid_nas.files import atomic_write
 from hybrid_nas.quantise.fake_quant import FakeQuantNet
-from hybrid_nas.quantise.float_graph import FloatOp
+from hybrid_nas.quantise.float_graph import FloatOp, GraphOutputs
 from hybrid_nas.routing.outputs import ModelOutputs
 from hybrid_nas.spaces.architecture import Architecture
+from hybrid_nas.spaces.blocks import block_ops
+from hybrid_nas.spaces.cuts import cut_blocks
+from hybrid_nas.spaces.space import Genes, SearchSpace
 from hybrid_nas.supernet.checkpoint import read_tensors, to_bytes
 from hybrid_nas.supernet.preprocess import normalise, resize, to_tensor
+from hybrid_nas.typing import Float32Array
 
 SCHEMA = "hybrid-nas/int8-base/1"
 _BATCH = 64
@@ -31,41 +36,75 @@ class Int8Base:
     Attributes:
         network: computes in float what int8 will compute.
         architecture: its operators and input shape.
+        cuts: for each place where a router may leave the base early, the last operator before it.
     """
 
     network: FakeQuantNet
     architecture: Architecture
+    cuts: tuple[int, ...] = ()
 
     def pixels(self, images: Tensor) -> Tensor:
         """Network input of stored uint8 images (n, c, h, w)."""
         height, width, _ = self.architecture.input_shape
         return normalise(resize(images, (height, width)))
 
+    def run(self, images: Tensor) -> GraphOutputs:
+        """What the base says of stored uint8 images (n, c, h, w), its cuts tapped."""
+        return self.network.run(self.pixels(images), self.cuts)
+
     def outputs(self, images: ImageSet, source: str) -> ModelOutputs:
         """What the base says of labelled images; `source` names them in messages."""
-        device = self.network.ranges.device
         training = self.network.training
         self.network.eval()
-        features, logits = [], []
-        with torch.inference_mode():
-            for start in range(0, len(images), _BATCH):
-                stored = to_tensor(images.images[start : start + _BATCH]).to(device)
-                found = self.network.run(self.pixels(stored))
-                features.append(found[0].cpu().numpy())
-                logits.append(found[1].cpu().numpy())
+        found = outputs_in_batches(self.run, images, source, self.network.ranges.device)
         self.network.train(training)
-        return ModelOutputs(
-            labels=images.labels,
-            logits=np.concatenate(logits),
-            features=np.concatenate(features),
-            groups=images.groups,
-            source=source,
-        )
+        return found
 
     def calibrate(self, images: Tensor) -> None:
         """Measure activations' ranges on stored uint8 training images (n, c, h, w)."""
         device = self.network.ranges.device
         self.network.calibrate(self.pixels(part.to(device)) for part in images.split(_BATCH))
+
+
+def router_inputs(found: GraphOutputs, source: str) -> ModelOutputs:
+    """What a router reads of a network's outputs."""
+    return ModelOutputs(
+        logits=_array(found.logits),
+        features=_array(found.features),
+        stage_features=tuple(_array(tensor.mean((2, 3))) for tensor in found.tapped),
+        source=source,
+    )
+
+
+def outputs_in_batches(
+    run: Callable[[Tensor], GraphOutputs], images: ImageSet, source: str, device: torch.device
+) -> ModelOutputs:
+    """What `run` says of labelled images, given as stored uint8 tensors (n, c, h, w)."""
+    parts = []
+    with torch.inference_mode():
+        for start in range(0, len(images), _BATCH):
+            stored = to_tensor(images.images[start : start + _BATCH]).to(device)
+            parts.append(router_inputs(run(stored), source))
+    stages = zip(*(part.stage_features for part in parts), strict=True)
+    return ModelOutputs(
+        labels=images.labels,
+        logits=np.concatenate([part.logits for part in parts if part.logits is not None]),
+        features=np.concatenate([part.features for part in parts if part.features is not None]),
+        groups=images.groups,
+        stage_features=tuple(np.concatenate(stage) for stage in stages),
+        source=source,
+    )
+
+
+def _array(tensor: Tensor) -> Float32Array:
+    found: Float32Array = tensor.detach().cpu().numpy()
+    return found
+
+
+def op_cuts(space: SearchSpace, genes: Genes) -> tuple[int, ...]:
+    """For each of the space's cuts, the last operator before it in an architecture."""
+    lengths = np.cumsum([len(block_ops(b)) for b in space.architecture(genes).blocks])
+    return tuple(int(lengths[blocks - 1]) - 1 for blocks in cut_blocks(space, genes))
 
 
 def save_base(base: Int8Base, path: Path, about: dict[str, Any]) -> None:
@@ -74,8 +113,8 @@ def save_base(base: Int8Base, path: Path, about: dict[str, Any]) -> None:
     atomic_write(path, to_bytes({"schema": SCHEMA, "about": about, "state_dict": state}))
 
 
-def load_base(path: Path, architecture: Architecture) -> Int8Base:
-    """The base in a file that `save_base` wrote.
+def load_base(path: Path, architecture: Architecture, cuts: tuple[int, ...] = ()) -> Int8Base:
+    """The base in a file that `save_base` wrote; `cuts` as in `Int8Base`.
 
     Raises:
         InputError: it is damaged, something else, or of another architecture.
@@ -97,7 +136,7 @@ def load_base(path: Path, architecture: Architecture) -> Int8Base:
             f"{path} does not hold the weights of {architecture.name or 'this architecture'}: "
             "train the pair again"
         ) from error
-    return Int8Base(network.eval(), architecture)
+    return Int8Base(network.eval(), architecture, cuts)
 
 
 def _blank(op: str, cin: int, cout: int, kernel: int) -> tuple[Tensor, Tensor]:

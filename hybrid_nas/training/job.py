@@ -23,7 +23,7 @@ from hybrid_nas.supernet.device import place
 from hybrid_nas.supernet.network_file import save_network
 from hybrid_nas.supernet.preprocess import to_tensor
 from hybrid_nas.training.cloud_side import CloudSide
-from hybrid_nas.training.int8_base import Int8Base, save_base
+from hybrid_nas.training.int8_base import Int8Base, op_cuts, save_base
 from hybrid_nas.training.recipe import FinalRecipe
 from hybrid_nas.training.trainer import PairPlan, PairTrainer, RoundFigures, TrainingState
 
@@ -87,11 +87,17 @@ class RunPair:
         """Where the trained pair goes."""
         return self.directory.pair(self.number) / "trained"
 
+    @property
+    def cuts(self) -> tuple[int, ...]:
+        """Where an early router may leave the base, see `Int8Base`."""
+        return op_cuts(self.setup.space, self.candidate.genes)
+
     def int8_base(self, images: int, *, device: str = "cpu") -> Int8Base:
         """The base as the supernet has it, rounded to int8, calibrated on training images."""
-        network = self.setup.scorer.runner.network(self.candidate.genes)
+        found = self.setup.scorer.runner.network(self.candidate.genes)
         architecture = self.setup.space.architecture(self.candidate.genes)
-        base = Int8Base(place(FakeQuantNet(float_graph(network)), device), architecture)
+        network = place(FakeQuantNet(float_graph(found)), device)
+        base = Int8Base(network, architecture, self.cuts)
         calibration = self.setup.data.training_images(images, _CALIBRATION_SEED)
         base.calibrate(to_tensor(calibration.images))
         return base

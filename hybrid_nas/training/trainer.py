@@ -17,13 +17,13 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 from torch import Tensor, nn
 
 from hybrid_nas.data.dataset import Dataset
 from hybrid_nas.errors import HybridNasError, InputError
 from hybrid_nas.files import atomic_write
+from hybrid_nas.quantise.float_graph import GraphOutputs
 from hybrid_nas.routing.designs import RouterDesign
 from hybrid_nas.routing.fitted import FittedRouter
 from hybrid_nas.routing.metrics import Estimate
@@ -33,7 +33,7 @@ from hybrid_nas.supernet.batches import TrainingBatches
 from hybrid_nas.supernet.checkpoint import read_tensors, to_bytes
 from hybrid_nas.supernet.preprocess import to_tensor
 from hybrid_nas.training.cloud_side import CloudSide
-from hybrid_nas.training.int8_base import Int8Base
+from hybrid_nas.training.int8_base import Int8Base, router_inputs
 from hybrid_nas.training.recipe import FinalRecipe
 from hybrid_nas.training.splits import part_by_group
 from hybrid_nas.training.weighting import (
@@ -157,6 +157,7 @@ class PairTrainer:
             threshold,
             self.plan.coverages,
             objective=self.plan.router_objective,
+            cloud=None if self.cloud is None else self.cloud.answers("fit").take(rows),
             seed=self.recipe.seed,
         )
         return router, fit
@@ -200,8 +201,8 @@ class PairTrainer:
         recipe = self.recipe
         for group in self._optimiser.param_groups:
             group["lr"] = recipe.rate(self.step, recipe.peak_rate)
-        features, logits = self.base.network.run(self.base.pixels(pixels))
-        sent = self._decide(features, logits)
+        found = self.base.run(pixels)
+        logits, sent = found.logits, self._decide(found)
         loss = weighted_loss(logits, labels, base_weights(sent))
         if self.cloud is not None and self.cloud.teacher is not None and recipe.distillation > 0:
             soft = weighted_soft_loss(logits, self.cloud.teacher(pixels), base_weights(sent))
@@ -214,16 +215,13 @@ class PairTrainer:
             self._descend(self._cloud_optimiser, cloud_loss)
         return float(loss.detach())
 
-    def _decide(self, features: Tensor, logits: Tensor) -> Tensor:
+    def _decide(self, found: GraphOutputs) -> Tensor:
         """The router's decisions on a batch, bool (n,)."""
         assert self._router is not None
-        outputs = ModelOutputs(
-            logits=logits.detach().cpu().numpy(),
-            features=features.detach().cpu().numpy(),
-            source="the base on training images",
+        outputs = router_inputs(found, "the base on training images")
+        return torch.from_numpy(self._router.sent(outputs, self.plan.target)).to(
+            found.logits.device
         )
-        decided: np.ndarray[Any, Any] = self._router.sent(outputs, self.plan.target)
-        return torch.from_numpy(decided).to(logits.device)
 
     def _descend(self, optimiser: torch.optim.SGD, loss: Tensor) -> None:
         optimiser.zero_grad(set_to_none=True)

@@ -57,10 +57,10 @@ def test_the_folded_graph_computes_what_the_network_does(space: str) -> None:
     ops = float_graph(network)
     assert tuple(op.spec for op in ops) == network.architecture.ops
     with torch.inference_mode():
-        features, logits = run_float(ops, images(network))
+        found = run_float(ops, images(network))
         want_features, want_logits = network.run(images(network))
-    torch.testing.assert_close(features, want_features, rtol=1e-3, atol=1e-4)
-    torch.testing.assert_close(logits, want_logits, rtol=1e-3, atol=1e-4)
+    torch.testing.assert_close(found.features, want_features, rtol=1e-3, atol=1e-4)
+    torch.testing.assert_close(found.logits, want_logits, rtol=1e-3, atol=1e-4)
 
 
 @pytest.mark.parametrize("space", SPACES)
@@ -98,7 +98,7 @@ def test_gradients_pass_the_rounding() -> None:
     torch.nn.functional.cross_entropy(quantised(pixels), labels).backward()
     weight = head.weight.clone().requires_grad_()
     exact = (*ops[:-1], FloatOp(head.spec, weight, head.bias))
-    torch.nn.functional.cross_entropy(run_float(exact, pixels)[1], labels).backward()
+    torch.nn.functional.cross_entropy(run_float(exact, pixels).logits, labels).backward()
     ours = quantised.weights[str(len(ops) - 1)].grad
     assert ours is not None and weight.grad is not None
     likeness = torch.nn.functional.cosine_similarity(ours.flatten(), weight.grad.flatten(), 0)

@@ -15,7 +15,8 @@ import hybrid_nas.routing
 from hybrid_nas.errors import InputError
 from hybrid_nas.routing import ModelOutputs, design
 from hybrid_nas.routing.analysis import analyse, default_design
-from hybrid_nas.routing.document import LatencyTerms, route_document
+from hybrid_nas.routing.costs import LATENCY, QueryCost
+from hybrid_nas.routing.document import route_document
 from hybrid_nas.routing.evidence import gather_evidence
 from hybrid_nas.routing.ranking import accuracy_curve
 from hybrid_nas.routing.unseen import decide_unseen
@@ -29,8 +30,10 @@ def test_every_method_is_there_at_every_coverage(simulate: Simulate) -> None:
     pair = simulate(400)
     found = analyse(pair.base, pair.cloud, COVERAGES, repeats=2)
     expected = {"signed-gain", "gain-regression", "two-stage", "oracle-label", "msp", "entropy"}
-    expected |= {"margin", "max-logit", "random", "oracle-bound", "selected"}
-    assert set(found.methods) == expected
+    expected |= {"margin", "max-logit", "random", "oracle-bound", "selected", "signed-oracle"}
+    expected |= {"msp-temperature", "entropy-temperature", "margin-temperature", "errors-first"}
+    expected |= {"max-logit-p-norm", "oracle-o", "oracle-label-penalised"}
+    assert expected <= set(found.methods)
     for by_coverage in found.methods.values():
         assert tuple(by_coverage) == COVERAGES
         for coverage, at in by_coverage.items():
@@ -173,8 +176,9 @@ def test_the_same_seed_gives_the_same_figures(simulate: Simulate) -> None:
 
 def test_the_document_keeps_the_contract(simulate: Simulate) -> None:
     pair = simulate(400)
-    found = analyse(pair.base, pair.cloud, (0.9, 0.75), repeats=1)
-    document = route_document(found, judge(found), LatencyTerms(200.0, 1500.0, 500.0))
+    latency = QueryCost(LATENCY, 200.0, 2000.0)
+    found = analyse(pair.base, pair.cloud, (0.9, 0.75), repeats=1, costs=[latency])
+    document = route_document(found, judge(found))
     assert document["schema"] == "hybrid-nas/route/1"
     assert document["n"] == 400
     assert document["default"] in document["methods"]
@@ -220,7 +224,8 @@ def test_the_design_follows_what_there_is_to_read(simulate: Simulate) -> None:
 
 def test_the_room_knows_arrays_only() -> None:
     """Routing must work without the search, the hardware, the data sets and torch."""
-    allowed = {f"hybrid_nas.{name}" for name in ("routing", "errors", "typing", "files", "npz")}
+    names = ("routing", "errors", "typing", "files", "npz", "yaml_documents")
+    allowed = {f"hybrid_nas.{name}" for name in names}
     for path in Path(hybrid_nas.routing.__file__).parent.glob("*.py"):
         for node in ast.walk(ast.parse(path.read_text())):
             names = [node.module or ""] if isinstance(node, ast.ImportFrom) else []
@@ -229,3 +234,68 @@ def test_the_room_knows_arrays_only() -> None:
                 assert name.split(".")[0] not in {"torch", "ofa", "optuna", "onnxruntime"}
                 if name.startswith("hybrid_nas"):
                     assert ".".join(name.split(".")[:2]) in allowed, f"{path.name}: {name}"
+
+
+def test_confidences_and_bounds_of_the_registry_are_judged_on_the_same_folds(
+    simulate: Simulate,
+) -> None:
+    pair = simulate(800)
+    found = analyse(pair.base, pair.cloud, (0.5,), repeats=1)
+    at = {name: by_coverage[0.5] for name, by_coverage in found.methods.items()}
+    assert at["msp-temperature"].coverage == pytest.approx(0.5, abs=0.03)
+    assert at["msp-temperature"].accuracy == pytest.approx(at["msp"].accuracy, abs=0.01)
+    assert at["max-logit-p-norm"].coverage > 0.7  # all tie here: nobody says more than another
+    b, g = pair.base.correct, pair.cloud_correct
+    spoilt, mended, wrong = (b & ~g).mean(), (g & ~b).mean(), (~b).mean()
+    at_random = (0.5 - wrong) / b.mean()  # all errors fit into the quota, and some other inputs
+    assert 0.0 < at_random < 1.0
+    expected = b.mean() + mended - at_random * spoilt
+    assert at["errors-first"].accuracy == pytest.approx(expected)
+    assert at["signed-oracle"].accuracy == pytest.approx(b.mean() + mended)
+
+
+def test_every_design_is_judged_with_its_cost(simulate: Simulate) -> None:
+    pair = simulate(400)
+    found = analyse(pair.base, pair.cloud, (0.7,), repeats=1, every_design=True)
+    kinds = {one.kind: one for one in found.designs}
+    assert {"linear-stats", "linear-features", "mlp16-features"} <= set(kinds)
+    small = design("linear-stats")
+    assert kinds["linear-stats"].flash_bytes == small.flash_bytes(5, 5)
+    assert kinds["linear-features"].at[0.7].accuracy > kinds["linear-stats"].at[0.7].accuracy
+
+
+def test_the_curve_runs_from_the_cloud_to_the_base(simulate: Simulate) -> None:
+    pair = simulate(500)
+    found = analyse(pair.base, pair.cloud, (0.7,), repeats=2, curve=True)
+    curve = found.curve
+    assert curve is not None
+    for row in curve.methods.values():
+        assert row[-1].value == pytest.approx(pair.base.correct.mean())
+    for method in ("selected", found.best_confidence, "random"):
+        assert curve.methods[method][0].value == pytest.approx(pair.cloud_correct.mean())
+    oracle = curve.methods["oracle-bound"]
+    for index, gain in enumerate(curve.gain):
+        ours, theirs = (curve.methods[m][index] for m in ("selected", found.best_confidence))
+        assert gain.value == pytest.approx(ours.value - theirs.value)
+        assert ours.value <= oracle[index].value + 1e-9
+        assert ours.low <= ours.value <= ours.high
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda base: replace(base, labels=np.zeros(50, np.int64)), r"one class only \(0, 50"),
+        (
+            lambda base: ModelOutputs(
+                labels=base.labels, predicted=np.zeros(50, np.int64), confidence=np.full(50, 0.9)
+            ),
+            "says the same of all 50 inputs",
+        ),
+    ],
+)
+def test_outputs_that_tell_nothing_are_refused(
+    simulate: Simulate, change: Callable[[ModelOutputs], ModelOutputs], message: str
+) -> None:
+    pair = simulate(50)
+    with pytest.raises(InputError, match=message):
+        analyse(change(pair.base), replace(pair.cloud, labels=None), (0.7,))

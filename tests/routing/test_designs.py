@@ -9,7 +9,9 @@ import pytest
 
 from hybrid_nas.errors import InputError
 from hybrid_nas.routing import DEFAULT_DESIGN, DESIGNS, design
+from hybrid_nas.routing.designs import MAX_DEFAULT_BYTES, default_design
 from hybrid_nas.routing.network import Layer, RouterNetwork
+from hybrid_nas.spaces.loader import load_space
 
 
 def make_network(hidden: int, seed: int = 0) -> RouterNetwork:
@@ -42,8 +44,27 @@ def test_known_costs() -> None:
     assert design("mlp8-features").params(10, 160) == 179 * 8 + 8 + 8 * 2 + 2
 
 
-def test_the_default_takes_at_most_2_kb() -> None:
-    assert design(DEFAULT_DESIGN).flash_bytes(10, 320) <= 2048
+@pytest.mark.parametrize("classes", [10, 100])
+def test_the_default_takes_at_most_2_kb_beside_any_base(classes: int) -> None:
+    """Of the default spaces; the widest pooled features of a slot's blocks are the worst."""
+    for name in ("mcunet", "mcunet-digits"):
+        space = load_space(name, classes=classes)
+        last = len(space.slots) - 1
+        combinations = int(np.prod(space.sizes[list(space.slots[last].genes)]))
+        widths = {space.block(last, code).cin for code in range(combinations)}
+        assert max(widths) >= 160
+        for width in widths:
+            assert design(DEFAULT_DESIGN).flash_bytes(classes, width) <= MAX_DEFAULT_BYTES == 2048
+
+
+@pytest.mark.parametrize("features", [0, 320, 5000])
+@pytest.mark.parametrize("classes", [2, 10, 100, 1000, 21841])
+def test_what_is_small_enough_is_the_default_for_any_base(classes: int, features: int) -> None:
+    chosen = default_design(classes, features)
+    assert chosen.flash_bytes(classes, features) <= MAX_DEFAULT_BYTES
+    assert not chosen.needs_features or features
+    if (classes, features) == (10, 320):
+        assert chosen.kind == DEFAULT_DESIGN
 
 
 def test_an_unknown_design_is_answered_with_the_known_ones() -> None:

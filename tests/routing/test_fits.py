@@ -12,7 +12,13 @@ from hybrid_nas.routing.crossfit import cross_fit
 from hybrid_nas.routing.folds import group_folds
 from hybrid_nas.routing.linear import fit_linear
 from hybrid_nas.routing.mlp import _Problem, fit_mlps
-from hybrid_nas.routing.objectives import OBJECTIVES, head_targets, heads_of, objective
+from hybrid_nas.routing.objectives import (
+    OBJECTIVES,
+    automatic_objectives,
+    head_targets,
+    heads_of,
+    objective,
+)
 from hybrid_nas.routing.preparation import MAX_COMPONENTS, Preparation, leading_axes
 from hybrid_nas.typing import BoolArray, FloatArray
 
@@ -150,7 +156,9 @@ def test_the_signed_gain_is_a_difference_of_probabilities() -> None:
 
 
 def test_heads_are_named_once_and_unknown_objectives_are_refused() -> None:
-    assert heads_of(list(OBJECTIVES)) == ("only-cloud", "only-base", "gain", "ratio")
+    names = automatic_objectives(soft_gain=True)
+    assert heads_of(names) == ("only-cloud", "only-base", "gain", "ratio", "soft-gain")
+    assert heads_of(automatic_objectives(soft_gain=False)) == heads_of(names)[:-1]
     with pytest.raises(InputError, match="signed-gain"):
         objective("gut-feeling")
 
@@ -190,7 +198,7 @@ def test_a_fit_on_coordinates_is_a_network_on_raw_signals(hidden: int) -> None:
     assert fitted.network.params == (
         60 * hidden + hidden + hidden * 4 + 4 if hidden else 60 * 4 + 4
     )
-    for name in OBJECTIVES:
+    for name in automatic_objectives(soft_gain=False):
         # A router knows its own fitting inputs better than a router that has not seen them.
         agreement = np.corrcoef(fitted.score(name, x), fitted.out_of_fold_score(name))[0, 1]
         assert 0.3 < agreement < 0.999

@@ -7,6 +7,7 @@ import onnx
 import pytest
 import torch
 
+from hybrid_nas.spaces.cuts import cut_blocks
 from hybrid_nas.spaces.loader import load_space
 from hybrid_nas.supernet.calibrate import recalibrate
 from hybrid_nas.supernet.network import Supernet
@@ -35,7 +36,7 @@ def test_onnxruntime_says_what_torch_says(
     supernet = Supernet(space).eval()
     rng = np.random.default_rng(0)
     images = rng.integers(0, 256, (40, *shape), dtype=np.uint8)
-    runner = SubnetRunner(supernet, images[:32], lambda _: images)
+    runner = SubnetRunner(supernet, images[:32], lambda _: images, stages=True)
     genes = tuple(space.sample(1, rng)[0].tolist())
     outputs, timings = runner.run(genes, ("a",))
 
@@ -50,8 +51,18 @@ def test_onnxruntime_says_what_torch_says(
     assert features.shape == (40, network.architecture.blocks[-1].cin)
     assert min(timings.forward_s, timings.recalibrate_s, timings.compile_s) > 0
     onnx.checker.check_model(to_onnx(network), full_check=True)
+    cuts = cut_blocks(space, genes)
+    assert len(outputs["a"].stages) == len(cuts) == 2
+    with torch.inference_mode():
+        x = prepare(images, supernet.input_size)
+        for found, expected, cut in zip(
+            outputs["a"].stages, network.run_stages(x, cuts), cuts, strict=True
+        ):
+            assert found.shape == (40, network.architecture.blocks[cut].cin)
+            assert np.allclose(found, expected.numpy(), atol=1e-3)
     again = run_network(network, images)
     assert np.allclose(again.logits, outputs["a"].logits, atol=1e-4 * scale)
+    assert again.stages == ()
 
 
 def test_folding_is_the_formula() -> None:

@@ -14,7 +14,9 @@ from torch.nn.functional import cross_entropy
 from hybrid_nas.cli import main
 from hybrid_nas.data.cloud import cloud_outputs
 from hybrid_nas.errors import InputError
+from hybrid_nas.evaluation.subject import open_subject
 from hybrid_nas.routing.fitted import FittedRouter
+from hybrid_nas.search.run import run_search
 from hybrid_nas.search.rundir import RunDirectory
 from hybrid_nas.supernet.cloud import open_supernet_cloud
 from hybrid_nas.training.int8_base import load_base
@@ -23,6 +25,7 @@ from hybrid_nas.training.recipe import FinalRecipe
 from hybrid_nas.training.splits import part_by_group
 from hybrid_nas.training.trainer import TrainingState
 from hybrid_nas.training.weighting import base_weights, cloud_weights, weighted_loss
+from tests.search.conftest import TinyInputs
 from tests.training.conftest import copy_of
 
 QUICK = FinalRecipe(
@@ -139,3 +142,19 @@ def test_groups_are_never_split_between_fitting_and_stopping() -> None:
     assert len(set(groups[parts.stop])) == 7
     with pytest.raises(InputError, match="source groups"):
         part_by_group(np.array([0, 0, 1, 1]), 0.35, seed=0)
+
+
+def test_a_pair_whose_router_reads_an_early_stage_can_be_trained_and_judged(
+    tiny: TinyInputs, tmp_path: Path
+) -> None:
+    run = RunDirectory(tmp_path / "early")
+    run_search(tiny.settings(trials=2, routers=("linear-stage1",)), run)
+    pair = RunPair(run, 1)
+    assert FinalJob(pair, QUICK, 0.7).run() is not None
+    subject = open_subject(pair, (0.7,))
+    stages = subject.outputs("score").stage_features
+    searched = pair.setup.scorer.run_base(pair.candidate.genes, ("score",))["score"]
+    assert [s.shape for s in stages] == [s.shape for s in searched.stage_features]
+    before = open_subject(pair, (0.7,), untrained=True).outputs("score").stage_features[0]
+    likeness = np.corrcoef(before.ravel(), searched.stage_features[0].ravel())[0, 1]
+    assert likeness > 0.95  # rounding apart, the same tensor
