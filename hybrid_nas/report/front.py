@@ -52,6 +52,11 @@ class Router:
     sram_bytes: int | None
     thresholds: Mapping[str, float]
 
+    @property
+    def deployed(self) -> str:
+        """What runs on the device: the design, or the plain confidence that it gave way to."""
+        return self.method if self.method and self.params == 0 else self.kind
+
 
 @dataclass(frozen=True)
 class Cost:

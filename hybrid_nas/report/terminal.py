@@ -81,7 +81,9 @@ def _columns(front: Front) -> list[_Column]:
         _Column("score", "%", lambda pair: words.bare_accuracy(pair.at(target, "score")), 3),
         _Column("test", "%", lambda pair: words.bare_accuracy(pair.at(target, "test")), 1),
         _Column("mean", "ms", lambda pair: words.scaled(mean_ms(pair)), 2),
-        _Column("router", "", lambda pair: words.printable(pair.router.kind, 16), 9, right=False),
+        _Column(
+            "router", "", lambda pair: words.printable(pair.router.deployed, 16), 9, right=False
+        ),
     ]
 
 
