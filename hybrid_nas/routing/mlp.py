@@ -71,6 +71,7 @@ class _Problem:
         self.capped = np.nonzero(np.isfinite(targets.cap))[0]
         self.cap, self.strength = targets.cap, targets.strength
         self.share, self.decay = share, decay
+        self.ones = np.ones((1, len(z)), np.float32)
 
     def gradient(self, parameters: _Parameters) -> _Parameters:
         first, first_bias, second, second_bias = parameters
@@ -92,9 +93,9 @@ class _Problem:
         back *= hidden > 0.0
         return [
             self.z.T @ back + self.decay * first,
-            back.sum(axis=1, keepdims=True),
+            self.ones @ back,  # a sum over the inputs, several times as fast as `sum`
             hidden.swapaxes(1, 2) @ error + self.decay * second,
-            error.sum(axis=1, keepdims=True),
+            self.ones @ error,
         ]
 
 
