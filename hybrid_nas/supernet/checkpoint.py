@@ -149,7 +149,13 @@ def load_supernet(path: Path, *, space: str | None = None) -> tuple[Supernet, Su
     Raises:
         InputError: the file is not ours, damaged, or does not fit its space.
     """
-    document = read_tensors(path)
+    return supernet_of(read_tensors(path), path, space=space)
+
+
+def supernet_of(
+    document: Mapping[str, Any], path: Path, *, space: str | None = None
+) -> tuple[Supernet, SupernetInfo]:
+    """The same from a document that was read already; `path` names it in messages."""
     info = info_of(document, path)
     if space is not None:
         info = replace(info, space=space)

@@ -13,9 +13,9 @@ from hybrid_nas.data.dataset import ImageSet
 from hybrid_nas.errors import InputError
 from hybrid_nas.files import sha256_of_file
 from hybrid_nas.spaces.space import Genes
-from hybrid_nas.supernet.checkpoint import SupernetInfo, load_supernet
+from hybrid_nas.supernet import network_file
+from hybrid_nas.supernet.checkpoint import SupernetInfo, read_tensors, supernet_of
 from hybrid_nas.supernet.device import place
-from hybrid_nas.supernet.network_file import holds_network, load_network
 from hybrid_nas.supernet.preprocess import normalise, resize, to_tensor
 from hybrid_nas.supernet.standalone import StandaloneNet
 
@@ -82,10 +82,11 @@ def open_supernet_cloud(path: Path) -> SupernetCloud:
     Raises:
         InputError: no such file, or not one of ours.
     """
-    if holds_network(path):
-        network, info, genes = load_network(path)
+    document = read_tensors(path)
+    if document.get("schema") == network_file.SCHEMA:
+        network, info, genes = network_file.network_of(document, path)
     else:
-        supernet, info = load_supernet(path)
+        supernet, info = supernet_of(document, path)
         genes = tuple(supernet.space.extremes()[1].tolist())
         supernet.activate(genes)
         network = supernet.extract()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -9,7 +10,7 @@ from typing import Any
 from hybrid_nas.errors import InputError
 from hybrid_nas.files import atomic_write
 from hybrid_nas.spaces.space import Genes
-from hybrid_nas.supernet.checkpoint import SupernetInfo, info_of, read_tensors, state_of, to_bytes
+from hybrid_nas.supernet.checkpoint import SupernetInfo, info_of, state_of, to_bytes
 from hybrid_nas.supernet.standalone import StandaloneNet
 
 SCHEMA = "hybrid-nas/network/1"
@@ -27,22 +28,14 @@ def save_network(path: Path, network: StandaloneNet, info: SupernetInfo, genes: 
     atomic_write(path, to_bytes(document))
 
 
-def holds_network(path: Path) -> bool:
-    """Whether a file is one that `save_network` wrote.
+def network_of(
+    document: Mapping[str, Any], path: Path
+) -> tuple[StandaloneNet, SupernetInfo, Genes]:
+    """The network in the document of a file that `save_network` wrote, in evaluation mode.
 
     Raises:
-        InputError: it is missing or damaged.
+        InputError: it is damaged or something else.
     """
-    return bool(read_tensors(path).get("schema") == SCHEMA)
-
-
-def load_network(path: Path) -> tuple[StandaloneNet, SupernetInfo, Genes]:
-    """The network in a file that `save_network` wrote, in evaluation mode.
-
-    Raises:
-        InputError: the file is damaged or something else.
-    """
-    document: dict[str, Any] = read_tensors(path)
     info = info_of(document, path, SCHEMA)
     try:
         genes = tuple(int(gene) for gene in document["genes"])

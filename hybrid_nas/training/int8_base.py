@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from hybrid_nas.data.dataset import ImageSet
+from hybrid_nas.data.dataset import Dataset, ImageSet
 from hybrid_nas.errors import InputError
 from hybrid_nas.files import atomic_write
 from hybrid_nas.quantise.fake_quant import FakeQuantNet
@@ -27,6 +27,7 @@ from hybrid_nas.typing import Float32Array
 
 SCHEMA = "hybrid-nas/int8-base/1"
 _BATCH = 64
+_CALIBRATION_SEED = 0xCA11
 
 
 @dataclass(frozen=True, eq=False)
@@ -60,9 +61,10 @@ class Int8Base:
         self.network.train(training)
         return found
 
-    def calibrate(self, images: Tensor) -> None:
-        """Measure activations' ranges on stored uint8 training images (n, c, h, w)."""
+    def calibrate(self, data: Dataset, n_images: int) -> None:
+        """Measure activations' ranges on training images, always the same ones."""
         device = self.network.ranges.device
+        images = to_tensor(data.training_images(n_images, _CALIBRATION_SEED).images)
         self.network.calibrate(self.pixels(part.to(device)) for part in images.split(_BATCH))
 
 

@@ -21,7 +21,6 @@ from hybrid_nas.search.setup import SearchSetup
 from hybrid_nas.supernet.cloud import SupernetCloud
 from hybrid_nas.supernet.device import place
 from hybrid_nas.supernet.network_file import save_network
-from hybrid_nas.supernet.preprocess import to_tensor
 from hybrid_nas.training.cloud_side import CloudSide
 from hybrid_nas.training.int8_base import Int8Base, op_cuts, save_base
 from hybrid_nas.training.recipe import FinalRecipe
@@ -30,7 +29,6 @@ from hybrid_nas.training.trainer import PairPlan, PairTrainer, RoundFigures, Tra
 SCHEMA = "hybrid-nas/final-training/1"
 CLOUD_FILE = "cloud.pt"
 """In a trained pair's folder, when the cloud was trained with it."""
-_CALIBRATION_SEED = 0xCA11
 
 
 @dataclass(frozen=True)
@@ -98,8 +96,7 @@ class RunPair:
         architecture = self.setup.space.architecture(self.candidate.genes)
         network = place(FakeQuantNet(float_graph(found)), device)
         base = Int8Base(network, architecture, self.cuts)
-        calibration = self.setup.data.training_images(images, _CALIBRATION_SEED)
-        base.calibrate(to_tensor(calibration.images))
+        base.calibrate(self.setup.data, images)
         return base
 
 

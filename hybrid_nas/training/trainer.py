@@ -31,7 +31,6 @@ from hybrid_nas.routing.outputs import ModelOutputs
 from hybrid_nas.routing.scoring import exact_accuracy, fit_pair_router
 from hybrid_nas.supernet.batches import TrainingBatches
 from hybrid_nas.supernet.checkpoint import read_tensors, to_bytes
-from hybrid_nas.supernet.preprocess import to_tensor
 from hybrid_nas.training.cloud_side import CloudSide
 from hybrid_nas.training.int8_base import Int8Base, router_inputs
 from hybrid_nas.training.recipe import FinalRecipe
@@ -44,7 +43,6 @@ from hybrid_nas.training.weighting import (
 )
 
 _REMEMBERED = 0.95
-_CALIBRATION_SEED = 0xCA11
 
 
 @dataclass(frozen=True)
@@ -273,7 +271,7 @@ class PairTrainer:
             loss = value if math.isnan(loss) else _REMEMBERED * loss + (1 - _REMEMBERED) * value
             self.step += 1
             if self.step % recipe.steps_per_round == 0 or self.step == recipe.steps:
-                self._calibrate()
+                self.base.calibrate(self.data, recipe.calibration_images)
                 self._judge()
             now = time.monotonic()
             if report is not None:
@@ -288,10 +286,6 @@ class PairTrainer:
                 saved = now
         self._take_best()
         return True
-
-    def _calibrate(self) -> None:
-        images = self.data.training_images(self.recipe.calibration_images, _CALIBRATION_SEED)
-        self.base.calibrate(to_tensor(images.images))
 
     def _take_best(self) -> None:
         self.base.network.load_state_dict(self._best["base"])
