@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from math import isfinite
 from typing import get_args
@@ -32,7 +33,7 @@ SMALL_NETWORK = (
 )
 
 
-class BackendContract:
+class BackendContract(ABC):
     """Inherit, and define the fixture ``backend`` (an open device for each test).
 
     Attributes:
@@ -46,9 +47,9 @@ class BackendContract:
     network: tuple[OpSpec, ...] = SMALL_NETWORK
 
     @pytest.fixture
+    @abstractmethod
     def backend(self) -> Iterator[Backend]:
-        raise NotImplementedError("the inheriting class makes its device here")
-        yield
+        """The inheriting class makes its device here."""
 
     def test_every_operator_is_answered_once(self, backend: Backend) -> None:
         asked = [*self.unsupported, *self.supported]

@@ -13,11 +13,12 @@ import pytest
 
 from hybrid_nas.errors import HybridNasError, InputError
 from hybrid_nas.hardware.latency_table import Identity, Measurement
-from hybrid_nas.profiling.backend import DeviceLostError, Refused, Timed
+from hybrid_nas.profiling.backend import Backend, DeviceLostError, Refused, Timed
 from hybrid_nas.profiling.board import BoardBackend, board_identity, open_board
 from hybrid_nas.profiling.protocol import Hello
 from hybrid_nas.profiling.session import Patience
 from hybrid_nas.spaces.opspec import OpSpec
+from tests.profiling.backend_contract import BackendContract
 from tests.profiling.fake_board import (
     FakeBoard,
     Faults,
@@ -55,6 +56,15 @@ def board(
 
 def instructions(op: OpSpec) -> float:
     return float(op_instructions(words_of(op)))
+
+
+class TestFakeBoard(BackendContract):
+    unsupported = (OpSpec("maxpool", 6, 6, 8, 8, 3, 2, 1, bias=False),)
+
+    @pytest.fixture
+    def backend(self) -> Iterator[Backend]:
+        with board() as (_, backend):
+            yield backend
 
 
 def test_ticks_become_instructions() -> None:

@@ -15,11 +15,12 @@ import pytest
 
 from hybrid_nas.errors import InputError
 from hybrid_nas.profiling import reference
-from hybrid_nas.profiling.backend import DeviceLostError, Refused, Timed
+from hybrid_nas.profiling.backend import Backend, DeviceLostError, Refused, Timed
 from hybrid_nas.profiling.emulator import QEMU, EmulatedBoard, Emulator, open_emulator
 from hybrid_nas.profiling.images import find_image, images
 from hybrid_nas.profiling.session import Patience
 from hybrid_nas.spaces.opspec import OpSpec
+from tests.profiling.backend_contract import BackendContract
 from tests.profiling.test_layout import chain
 
 QUICK = Patience(hello_s=0.02, hello_tries=3, reopen_s=0.02)
@@ -179,3 +180,13 @@ def test_after_a_crash_it_is_started_again() -> None:
         os.killpg(guard.pid, signal.SIGKILL)
         assert list(backend.measure(SMALL[:2])) == first
         assert backend._session.restarts == 1
+
+
+@pytest.mark.skipif(shutil.which(QEMU) is None, reason=f"{QEMU} is not installed")
+class TestEmulatedBoard(BackendContract):
+    unsupported = (OpSpec("mul", 6, 6, 8, 8, bias=False, residual=1),)
+
+    @pytest.fixture
+    def backend(self) -> Iterator[Backend]:
+        with open_emulator("emulated-cortex-m7") as backend:
+            yield backend

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -18,7 +18,7 @@ from onnx import numpy_helper
 from onnx.reference import ReferenceEvaluator
 
 from hybrid_nas.errors import HybridNasError, InputError
-from hybrid_nas.profiling.backend import Refused, Timed
+from hybrid_nas.profiling.backend import Backend, Refused, Timed
 from hybrid_nas.profiling.host import HostBackend
 from hybrid_nas.profiling.host_graph import network_model, ops_model
 from hybrid_nas.profiling.host_machine import UNKNOWN_HZ, clock_hz, core_name
@@ -26,6 +26,7 @@ from hybrid_nas.profiling.host_session import HostSession
 from hybrid_nas.profiling.robust import Rounds
 from hybrid_nas.spaces.loader import load_space
 from hybrid_nas.spaces.opspec import Dtype, OpSpec
+from tests.profiling.backend_contract import BackendContract
 
 QUICK = Rounds(rounds=2, samples=5)
 SQUEEZE = (
@@ -91,6 +92,15 @@ def in_torch(ops: Sequence[OpSpec], model: onnx.ModelProto, image: np.ndarray) -
             x = getattr(functional, names.get(op.activation, op.activation))(x)
         made.append(x)
     return made[-1].flatten(1).numpy()
+
+
+class TestHost(BackendContract):
+    unsupported = (OpSpec("conv", 2, 2, 4, 4, kernel=5),)  # a window larger than the image
+
+    @pytest.fixture
+    def backend(self) -> Iterator[Backend]:
+        with HostBackend(QUICK, QUICK) as backend:
+            yield backend
 
 
 def test_a_network_computes_what_torch_does() -> None:
