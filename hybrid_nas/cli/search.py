@@ -3,24 +3,16 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 import typer
 
 from hybrid_nas.cli.multivalue import parse_coverages
 from hybrid_nas.cli.options import duration_option, size_option, time_option, value_option
-from hybrid_nas.cli.output import console, emit_json
 from hybrid_nas.energy import parse_mj, parse_mw
-from hybrid_nas.errors import InfeasibleError, InputError
+from hybrid_nas.errors import InputError
 
-if TYPE_CHECKING:
-    from rich.console import Console
-
-    from hybrid_nas.search.settings import SearchSettings
-
-RUNS = Path("runs")
 _DEFAULT_COVERAGES = (0.9, 0.7, 0.5)
-_MAY_DIFFER_ON_RESUME = ("trials", "time_budget_s", "jobs", "threads")
 
 
 def register(app: typer.Typer) -> None:
@@ -232,6 +224,8 @@ def register(app: typer.Typer) -> None:
         json: Annotated[bool, typer.Option("--json", help="Print one JSON document.")] = False,
     ) -> None:
         """Search base-router pairs that fit a board, and write the Pareto front with a report."""
+        from hybrid_nas.cli.search_work import run_search_command
+
         if cloud is not None and no_cloud:
             raise InputError("--cloud and --no-cloud exclude each other: give one of them")
         _check_times(uplink, uplink_ms, cloud_ms, cloud_on_device)
@@ -278,7 +272,7 @@ def register(app: typer.Typer) -> None:
             given["runtime"] = _runtime_of(board)
         if coverage:
             given |= _coverages(coverage)
-        _search(given, run, resume, storage, force_latency, json)
+        run_search_command(given, run, resume, storage, force_latency, json)
 
 
 def _runtime_of(board: str) -> str:
@@ -313,99 +307,3 @@ def _coverages(texts: list[str]) -> dict[str, Any]:
         "coverages": tuple(sorted(reported, reverse=True)),
         "target_coverage": wanted[0],
     }
-
-
-def _search(
-    given: dict[str, Any],
-    run: Path | None,
-    resume: bool,
-    storage: str | None,
-    force_latency: bool,
-    json: bool,
-) -> None:
-    from hybrid_nas.cli.interrupt import stop_on_interrupt
-    from hybrid_nas.cli.search_answer import render_answer
-    from hybrid_nas.cli.search_progress import search_report
-    from hybrid_nas.report.terminal import render_front
-    from hybrid_nas.report.write import write_report
-    from hybrid_nas.search.complete import complete
-    from hybrid_nas.search.run import run_search, settings_to_resume
-    from hybrid_nas.search.rundir import RunDirectory, last_run, new_run_name
-    from hybrid_nas.search.settings import SearchSettings
-
-    people = console(json=json)
-    if resume:
-        refused = [name for name in given if name not in _MAY_DIFFER_ON_RESUME]
-        if refused:
-            raise InputError(
-                f"--resume goes on with the run's own settings: leave out {refused[0]} "
-                "(only --trials, --time-budget, --jobs and --threads may differ)"
-            )
-        directory = RunDirectory(run or last_run(RUNS))
-        settings = settings_to_resume(directory, given)
-    else:
-        directory = RunDirectory(run or RUNS / new_run_name(RUNS, "search"))
-        settings = SearchSettings(**given)
-        _check_latency_limit(settings, "latency_ms" in given, force_latency, people)
-        settings = complete(settings)
-    try:
-        with stop_on_interrupt() as stop, search_report(people, settings.trials) as report:
-            result = run_search(
-                settings,
-                directory,
-                storage_url=storage,
-                resume=resume,
-                report=report,
-                stop=stop,
-            )
-    except InfeasibleError as error:
-        raise _by_budget(error, settings, given) from error
-    except KeyboardInterrupt:
-        people.print(
-            f"Interrupted; every scored candidate is kept. Go on with: hybrid-nas search --resume "
-            f"--run {directory.path}",
-            markup=False,
-            soft_wrap=True,
-        )
-        raise
-    write_report(directory.path)
-    if json:
-        emit_json(result.document)
-        return
-    people.print(result.ended, markup=False)
-    render_front(people, result.document, directory.path)
-    render_answer(people, result.document, settings)
-
-
-def _by_budget(
-    error: InfeasibleError, settings: SearchSettings, given: dict[str, Any]
-) -> InfeasibleError:
-    """The refusal in terms of the flag that was given: a budget is a limit on the device, too."""
-    if "latency_ms" in given or settings.regime != "budget":
-        return error
-    if settings.mean_energy_mj is None:
-        return InfeasibleError(str(error).replace("--latency", "--mean-latency"))
-    return InfeasibleError(
-        f"{error} (at {settings.power_mw:g} mW, {settings.mean_energy_mj:g} mJ are "
-        f"{settings.latency_ms:.3g} ms on the device)"
-    )
-
-
-def _check_latency_limit(
-    settings: SearchSettings, given: bool, forced: bool, people: Console
-) -> None:
-    """Refuse or doubt a limit on latency, by the error of the table that it would be judged by.
-
-    A budget of the mean is only doubted: queries are most of it.
-    """
-    from hybrid_nas.hardware.limits import check_latency_limit
-    from hybrid_nas.search.setup import SearchSetup
-
-    if settings.latency_ms is None:
-        return
-    table = SearchSetup(settings).table
-    if table is None:
-        return  # the search itself says so, and what to do
-    doubt = check_latency_limit(table, forced=forced or not given)
-    if doubt:
-        people.print(f"warning: {doubt}", markup=False, soft_wrap=True)

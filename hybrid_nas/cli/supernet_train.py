@@ -10,7 +10,7 @@ import torch
 
 from hybrid_nas.cli.interrupt import stop_on_interrupt
 from hybrid_nas.cli.output import console, emit_json
-from hybrid_nas.cli.supernet_progress import training_report
+from hybrid_nas.cli.progress import progress_bar
 from hybrid_nas.cli.supernet_work import DataFlags, print_subnets
 from hybrid_nas.data.cloud import open_cloud
 from hybrid_nas.data.dataset import Dataset
@@ -28,6 +28,8 @@ from hybrid_nas.units import describe_bytes
 
 if TYPE_CHECKING:
     from rich.console import Console
+
+    from hybrid_nas.supernet.training import Progress
 
 TRAIN_SCHEMA = "hybrid-nas/supernet-train/1"
 
@@ -147,8 +149,15 @@ def _train(job: TrainingJob, flags: TrainFlags, text: Console, threads: int) -> 
         f"{job.recipe.steps}, on {job.device} with {cores}",
         markup=False,
     )
-    with stop_on_interrupt() as stop, training_report(text, trainer.step) as report:
-        done = trainer.run(job.checkpoint, report, stop=stop)
+    with (
+        stop_on_interrupt() as stop,
+        progress_bar(text, "training", "steps", trainer.step) as show,
+    ):
+        done = trainer.run(
+            job.checkpoint,
+            lambda progress: show(progress.step, progress.steps, _figures(progress)),
+            stop=stop,
+        )
     if not done:
         command = "same command" + (" without --restart" if flags.resume is False else "")
         text.print(
@@ -158,3 +167,10 @@ def _train(job: TrainingJob, flags: TrainFlags, text: Console, threads: int) -> 
         )
         raise KeyboardInterrupt
     job.finish(trainer)
+
+
+def _figures(progress: Progress) -> str:
+    return (
+        f"loss {progress.loss:.3f}, accuracy {progress.accuracy:.1%}, "
+        f"{progress.images_per_s:.0f} images/s"
+    )

@@ -14,6 +14,8 @@ from hybrid_nas.training.recipe import FinalRecipe
 if TYPE_CHECKING:
     from rich.console import Console
 
+    from hybrid_nas.training.trainer import TrainingState
+
 _RECIPE = FinalRecipe()
 
 
@@ -87,7 +89,7 @@ def _train(
     import torch
 
     from hybrid_nas.cli.interrupt import stop_on_interrupt
-    from hybrid_nas.cli.train_progress import training_report
+    from hybrid_nas.cli.progress import progress_bar
     from hybrid_nas.search.rundir import RunDirectory
     from hybrid_nas.supernet.device import choose_device
     from hybrid_nas.threads import cores
@@ -99,8 +101,12 @@ def _train(
     pair.document  # noqa: B018  # a wrong number is said before anything is opened
     target = coverage if coverage is not None else pair.setup.settings.target_coverage
     job = FinalJob(pair, recipe, target, choose_device(device))
-    with stop_on_interrupt() as stop, training_report(people) as report:
-        document = job.run(report, stop=stop, restart=restart)
+    with stop_on_interrupt() as stop, progress_bar(people, "training", "steps") as show:
+        document = job.run(
+            lambda state: show(state.step, state.steps, _figures(state)),
+            stop=stop,
+            restart=restart,
+        )
     if document is None:
         people.print(
             f"stopped; {job.checkpoint} keeps it, and the same command goes on from there",
@@ -111,6 +117,14 @@ def _train(
         emit_json(document)
     else:
         _show(people, document, pair.folder)
+
+
+def _figures(state: TrainingState) -> str:
+    last = state.rounds[-1]
+    return (
+        f"loss {state.loss:.3f}, base {last.base:.1%}, hybrid {last.hybrid:.1%} after round "
+        f"{last.round}, {state.images_per_s:.0f} images/s"
+    )
 
 
 def _show(people: Console, document: dict[str, Any], folder: Path) -> None:

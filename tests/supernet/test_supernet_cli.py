@@ -16,15 +16,15 @@ import torch
 from rich.console import Console
 
 from hybrid_nas.cli.interrupt import stop_on_interrupt
+from hybrid_nas.cli.progress import progress_bar
 from hybrid_nas.cli.supernet import read_numbers
-from hybrid_nas.cli.supernet_progress import training_report
 from hybrid_nas.cli.supernet_train import TrainFlags
 from hybrid_nas.data.sources import open_dataset
 from hybrid_nas.errors import InputError
 from hybrid_nas.supernet.checkpoint import load_supernet, read_tensors
 from hybrid_nas.supernet.network import Supernet
 from hybrid_nas.supernet.recipe import TrainingRecipe
-from hybrid_nas.supernet.training import Progress, Trainer
+from hybrid_nas.supernet.training import Trainer
 
 Run = Callable[..., int]
 
@@ -51,7 +51,7 @@ def test_train_evaluate_and_info_go_together(
     trained = json.loads(captured.out)
     assert trained["schema"] == "hybrid-nas/supernet-train/1"
     assert [s["role"] for s in trained["subnets"]] == ["largest", "smallest", "random", "random"]
-    assert "step 6/6" in captured.err
+    assert "6/6 steps" in captured.err
     assert not (tmp_path / "out.pt.training").exists()
 
     assert hybrid_nas("info", out, "--json") == 0
@@ -279,8 +279,6 @@ def test_beside_the_main_thread_interrupts_are_left_alone() -> None:
 def test_a_terminal_gets_a_bar() -> None:
     screen = StringIO()
     terminal = Console(file=screen, force_terminal=True, width=120)
-    with training_report(terminal, first_step=3) as report:
-        report(Progress(step=4, steps=9, loss=1.25, accuracy=0.5, images_per_s=321.0))
-    assert "4/9" in screen.getvalue() and "loss 1.250  accuracy 50.0%  321 images/s" in (
-        screen.getvalue()
-    )
+    with progress_bar(terminal, "training", "steps", done=3) as show:
+        show(4, 9, "loss 1.250, 321 images/s")
+    assert "4/9" in screen.getvalue() and "loss 1.250, 321 images/s" in screen.getvalue()

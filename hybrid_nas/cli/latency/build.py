@@ -9,6 +9,7 @@ import typer
 
 from hybrid_nas.cli.output import console, emit_json, err_console, make_table
 from hybrid_nas.errors import HybridNasError
+from hybrid_nas.units import format_ms
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
     from hybrid_nas.hardware.latency_table import Identity
     from hybrid_nas.profiling.backend import Backend
     from hybrid_nas.profiling.building import BuildJob, Built
+    from hybrid_nas.profiling.measuring import Progress
     from hybrid_nas.profiling.validation import Validated
     from hybrid_nas.spaces.space import SearchSpace
 
@@ -107,7 +109,7 @@ def default_path(identity: Identity) -> Path:
 
 def _measure(job: BuildJob, backend: Backend) -> Built:
     from hybrid_nas.cli.interrupt import stop_on_interrupt
-    from hybrid_nas.cli.latency.progress import op_words, progress_bar
+    from hybrid_nas.cli.progress import progress_bar
     from hybrid_nas.profiling.building import build_table
     from hybrid_nas.profiling.journal import journal_path
 
@@ -120,7 +122,7 @@ def _measure(job: BuildJob, backend: Backend) -> Built:
                 job,
                 backend,
                 report=lambda progress: show(
-                    progress.done, progress.total, op_words(progress, backend.identity)
+                    progress.done, progress.total, _op_words(progress, backend.identity)
                 ),
                 stop=stop,
             )
@@ -201,3 +203,17 @@ def _show_refused(out: Console, built: Built) -> None:
         out.print(f"  {describe_op(op)}: {reason}", markup=False, soft_wrap=True)
     if len(built.refused) > _REASONS_SHOWN:
         out.print(f"  ... and {len(built.refused) - _REASONS_SHOWN} more (--json lists them)")
+
+
+def _op_words(progress: Progress, identity: Identity) -> str:
+    """The last answer: the operator, and what it took or that it was refused."""
+    from hybrid_nas.profiling.backend import Timed
+    from hybrid_nas.profiling.pool import describe_op
+
+    answer = progress.answer
+    if not isinstance(answer, Timed):
+        return f"{describe_op(answer.op)}: refused"
+    value = answer.measurement.value
+    if identity.unit in ("ms", "us"):
+        return f"{describe_op(answer.op)}: {format_ms(value * identity.unit_ms)}"
+    return f"{describe_op(answer.op)}: {value:,.0f} {identity.unit}"

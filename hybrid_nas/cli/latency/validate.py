@@ -70,7 +70,7 @@ def run_validation(
 ) -> Validated:
     """Measure, show how far it is on standard error, and write the table with its error."""
     from hybrid_nas.cli.interrupt import stop_on_interrupt
-    from hybrid_nas.cli.latency.progress import progress_bar
+    from hybrid_nas.cli.progress import progress_bar
     from hybrid_nas.hardware.latency_files import save_table
     from hybrid_nas.profiling.validation import random_networks, validate
 
