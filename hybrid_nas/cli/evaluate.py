@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from hybrid_nas.cli.multivalue import parse_coverages
+from hybrid_nas.cli.options import Guarantee
 from hybrid_nas.cli.output import console, emit_json, err_console, make_table
 
 if TYPE_CHECKING:
@@ -31,15 +32,7 @@ def register(app: typer.Typer) -> None:
                 help="Shares of the inputs to keep on the device; the run's by default.",
             ),
         ] = None,
-        guarantee: Annotated[
-            list[str] | None,
-            typer.Option(
-                "--guarantee",
-                metavar="PROMISE",
-                help="A promise to find a threshold for, quoted: 'loss<=0.01@0.95', "
-                "'queries<=0.3', 'accuracy>=0.95@0.95', 'risk<=0.05@0.95'. May be repeated.",
-            ),
-        ] = None,
+        guarantee: Guarantee = None,
         untrained: Annotated[
             bool,
             typer.Option(

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import partial
-from typing import Any
+from typing import Annotated, Any
 
 import typer
 
@@ -49,3 +49,15 @@ def value_option(*names: str, parse: Callable[[Any], object], metavar: str, help
             raise typer.BadParameter(str(error)) from error
 
     return typer.Option(*names, parser=convert, metavar=metavar, help=help)
+
+
+Guarantee = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--guarantee",
+        metavar="PROMISE",
+        help="A promise to find a threshold for, quoted: 'loss<=0.01@0.95', "
+        "'queries<=0.3', 'accuracy>=0.95@0.95', 'risk<=0.05@0.95'. May be repeated.",
+    ),
+]
+"""Promises, read by `hybrid_nas.routing.guarantees.parse_promise`."""

@@ -8,7 +8,7 @@ from typing import Annotated, Any
 import typer
 
 from hybrid_nas.cli.multivalue import parse_coverages
-from hybrid_nas.cli.options import size_option, time_option, value_option
+from hybrid_nas.cli.options import Guarantee, size_option, time_option, value_option
 from hybrid_nas.cli.route_costs import CostFlags, TargetFlags
 from hybrid_nas.cli.route_work import Request, judge_alone, judge_hybrids
 from hybrid_nas.errors import InputError
@@ -121,15 +121,7 @@ def register(app: typer.Typer) -> None:
                 "With several --cloud, once for each.",
             ),
         ] = None,
-        guarantee: Annotated[
-            list[str] | None,
-            typer.Option(
-                "--guarantee",
-                metavar="PROMISE",
-                help="A promise to find a threshold for, quoted: 'loss<=0.01@0.95', "
-                "'queries<=0.3', 'accuracy>=0.95@0.95', 'risk<=0.05@0.95'. May be repeated.",
-            ),
-        ] = None,
+        guarantee: Guarantee = None,
         calibration_share: Annotated[
             float,
             typer.Option(

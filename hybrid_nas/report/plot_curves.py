@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 from hybrid_nas.report import words
 from hybrid_nas.report.documents import Curve, Run
 from hybrid_nas.report.front import Front, Pair
-from hybrid_nas.report.style import WIDTH_INCHES, color, dress, new_figure
+from hybrid_nas.report.style import WIDTH_INCHES, color, dress, measured_mark, new_figure
 
 MOST_PANELS = 12
 _DASHES: dict[str, tuple[float, tuple[float, ...]]] = {
@@ -126,14 +126,7 @@ def _draw_targets(axes: Axes, front: Front, pair: Pair) -> None:
             100 * coverage,
             100 * result.accuracy,
             yerr=100 * (result.stderr or 0),
-            fmt="D",
-            markersize=5,
-            color=color("test"),
-            markerfacecolor=color("paper"),
-            markeredgewidth=1.3,
-            capsize=2,
-            linewidth=1.1,
-            zorder=5,
+            **measured_mark(),
         )
 
 

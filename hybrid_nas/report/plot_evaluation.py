@@ -9,7 +9,15 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from hybrid_nas.report.style import color, dress, new_figure, plot_style, png_bytes, settle
+from hybrid_nas.report.style import (
+    color,
+    dress,
+    measured_mark,
+    new_figure,
+    plot_style,
+    png_bytes,
+    settle,
+)
 from hybrid_nas.typing import FloatArray
 
 _ROLES = {
@@ -138,14 +146,7 @@ def _draw_targets(axes: Axes, document: Mapping[str, Any], place: Any) -> None:
             [place(at)],
             [100.0 * accuracy],
             yerr=[[100.0 * max(0.0, accuracy - low)], [100.0 * max(0.0, high - accuracy)]],
-            fmt="D",
-            markersize=5,
-            color=color("test"),
-            markerfacecolor=color("paper"),
-            markeredgewidth=1.3,
-            capsize=2,
-            linewidth=1.1,
-            zorder=5,
+            **measured_mark(),
         )
 
 

@@ -8,7 +8,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from hybrid_nas.report.style import color, dress, new_figure, plot_style, png_bytes
+from hybrid_nas.report.style import color, dress, measured_mark, new_figure, plot_style, png_bytes
 from hybrid_nas.routing.bootstrap import Interval
 from hybrid_nas.routing.results import CurveResult, RouteAnalysis
 from hybrid_nas.routing.rewards import ACCURACY, UTILITY
@@ -97,14 +97,7 @@ def _point(axes: Axes, coverage: float, worth: Interval, scale: float, label: st
         100.0 * coverage,
         scale * worth.value,
         yerr=scale * np.array([[worth.value - worth.low], [worth.high - worth.value]]),
-        fmt="D",
-        markersize=5,
-        color=color("test"),
-        markerfacecolor=color("paper"),
-        markeredgewidth=1.3,
-        capsize=2,
-        linewidth=1.1,
-        zorder=5,
+        **measured_mark(),
         label=label or None,
     )
 

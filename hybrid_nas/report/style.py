@@ -126,3 +126,17 @@ def _themed(style: str) -> str:
     for role, (light, _) in PALETTE.items():
         style = style.replace(light, f"var(--plot-{role})")
     return _FONT_FAMILY.sub(r"\1var(--sans)", style)
+
+
+def measured_mark() -> dict[str, Any]:
+    """How a figure of the test split with its interval is drawn: arguments of ``errorbar``."""
+    return {
+        "fmt": "D",
+        "markersize": 5,
+        "color": color("test"),
+        "markerfacecolor": color("paper"),
+        "markeredgewidth": 1.3,
+        "capsize": 2,
+        "linewidth": 1.1,
+        "zorder": 5,
+    }

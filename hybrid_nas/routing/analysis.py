@@ -13,10 +13,10 @@ import numpy as np
 
 from hybrid_nas.routing.costs import QueryCost
 from hybrid_nas.routing.designs import (
-    DEFAULT_DESIGN,
     DEFAULT_DESIGN_WITHOUT_FEATURES,
     DESIGNS,
     RouterDesign,
+    small_design,
 )
 from hybrid_nas.routing.evidence import Evidence, gather_evidence
 from hybrid_nas.routing.loading import check_pair, common_labels
@@ -123,7 +123,7 @@ def analyse(
 
 
 def default_design(outputs: ModelOutputs, *, by_class: bool = False) -> RouterDesign:
-    """The design for these outputs: with features if there are any and few enough to read.
+    """The design for these outputs: with features if there are any, few enough to read in 2 KB.
 
     `by_class`: what an answer is worth depends on the class, so that the scores of all classes have
     something to tell.
@@ -132,7 +132,7 @@ def default_design(outputs: ModelOutputs, *, by_class: bool = False) -> RouterDe
     if features is not None:
         values = outputs.n * (features.shape[1] + outputs.n_classes)
         if values <= _MAX_SIGNAL_VALUES:
-            return DESIGNS[DEFAULT_DESIGN]
+            return small_design(outputs.n_classes, features.shape[1])
     if outputs.n_classes > _MAX_CLASSES_READ:
         return DESIGNS["linear-stats"]
     return DESIGNS["linear-logits" if by_class else DEFAULT_DESIGN_WITHOUT_FEATURES]

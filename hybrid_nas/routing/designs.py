@@ -154,10 +154,10 @@ MAX_DEFAULT_BYTES = 2048
 """What the constants of a default router may take in int8."""
 
 
-def default_design(n_classes: int, n_features: int) -> RouterDesign:
+def small_design(n_classes: int, n_features: int) -> RouterDesign:
     """The design that reads most within `MAX_DEFAULT_BYTES`; without features if there are none.
 
-    >>> default_design(10, 320).kind, default_design(1000, 320).kind, default_design(100, 0).kind
+    >>> small_design(10, 320).kind, small_design(1000, 320).kind, small_design(100, 0).kind
     ('linear-features', 'linear-stats', 'linear-class')
     """
     kinds = [DEFAULT_DESIGN] if n_features else []

@@ -9,7 +9,7 @@ import pytest
 
 from hybrid_nas.errors import InputError
 from hybrid_nas.routing import DEFAULT_DESIGN, DESIGNS, design
-from hybrid_nas.routing.designs import MAX_DEFAULT_BYTES, default_design
+from hybrid_nas.routing.designs import MAX_DEFAULT_BYTES, small_design
 from hybrid_nas.routing.network import Layer, RouterNetwork
 from hybrid_nas.spaces.loader import load_space
 
@@ -60,7 +60,7 @@ def test_the_default_takes_at_most_2_kb_beside_any_base(classes: int) -> None:
 @pytest.mark.parametrize("features", [0, 320, 5000])
 @pytest.mark.parametrize("classes", [2, 10, 100, 1000, 21841])
 def test_what_is_small_enough_is_the_default_for_any_base(classes: int, features: int) -> None:
-    chosen = default_design(classes, features)
+    chosen = small_design(classes, features)
     assert chosen.flash_bytes(classes, features) <= MAX_DEFAULT_BYTES
     assert not chosen.needs_features or features
     if (classes, features) == (10, 320):
