@@ -1,10 +1,13 @@
 """Make an ``.npz`` data set out of CIFAR-10 mosaics, for benchmarks on real photographs.
 
     python benchmarks/make_cifar_slice.py OUT.npz [--source FOLDER] [--train N] [--val N] [--size S]
+        [--mirror]
 
 The source folder holds ``train_00.webp`` .. and ``test_00.webp``, each 5,000 images of 32x32 in 50
 rows of 100, and ``train_labels.txt``, ``test_labels.txt``, ``classes.txt``. Validation images are
-the last of the training images, training images the first N.
+the last of the training images, training images the first N. With ``--val 0`` the test images are
+the one pool that all four evaluation splits are drawn from: published outputs of strong networks
+are on those alone. ``--mirror`` adds each training image's mirror image.
 """
 
 from __future__ import annotations
@@ -47,25 +50,32 @@ def read_mosaics(source: Path, part: str) -> tuple[ByteArray, IntArray]:
     return stacked, np.array(labels, np.int64)
 
 
-def make_slice(source: Path, n_train: int, n_val: int, size: int) -> dict[str, Any]:
+def make_slice(
+    source: Path, n_train: int, n_val: int, size: int, *, mirror: bool = False
+) -> dict[str, Any]:
     """The arrays of the ``.npz`` file."""
     check_image_size((size, size))
     images, labels = read_mosaics(source, "train")
     test_images, test_labels = read_mosaics(source, "test")
-    if n_train < 1 or n_val < 1 or n_train + n_val > len(images):
+    if n_train < 1 or n_val < 0 or n_train + n_val > len(images):
         raise InputError(
             f"{n_train} training and {n_val} validation images were asked for: expected at least "
-            f"one each, together at most {len(images)}"
+            f"one to train on, together at most {len(images)}"
         )
-    return {
-        "x_train": resize_images(images[:n_train], (size, size)),
-        "y_train": labels[:n_train],
-        "x_val": resize_images(images[-n_val:], (size, size)),
-        "y_val": labels[-n_val:],
-        "x_test": resize_images(test_images, (size, size)),
-        "y_test": test_labels,
-        "classes": np.array((source / "classes.txt").read_text().split()),
+    shape = (size, size)
+    training, n = resize_images(images[:n_train], shape), 1 + mirror
+    pools = {
+        "x_train": np.concatenate([training, training[:, :, ::-1]][:n]),
+        "y_train": np.concatenate([labels[:n_train]] * n),
     }
+    test = resize_images(test_images, shape)
+    if n_val:
+        pools["x_val"] = resize_images(images[-n_val:], shape)
+        pools["y_val"] = labels[-n_val:]
+        pools["x_test"], pools["y_test"] = test, test_labels
+    else:
+        pools["x_val"], pools["y_val"] = test, test_labels
+    return {**pools, "classes": np.array((source / "classes.txt").read_text().split())}
 
 
 def main() -> int:
@@ -76,16 +86,17 @@ def main() -> int:
     parser.add_argument("--train", type=int, default=25_000, metavar="N", help="training images")
     parser.add_argument("--val", type=int, default=5_000, metavar="N", help="validation images")
     parser.add_argument("--size", type=int, default=_SIDE, help="height and width in pixels")
+    parser.add_argument("--mirror", action="store_true", help="add mirrored training images")
     given = parser.parse_args()
     try:
-        arrays = make_slice(given.source, given.train, given.val, given.size)
+        arrays = make_slice(given.source, given.train, given.val, given.size, mirror=given.mirror)
     except InputError as error:
         print(error, file=sys.stderr)
         return error.exit_status
     buffer = io.BytesIO()
     np.savez(buffer, **arrays)
     atomic_write(given.out, buffer.getvalue())
-    shapes = ", ".join(f"{key} {arrays[key].shape}" for key in ("x_train", "x_val", "x_test"))
+    shapes = ", ".join(f"{key} {array.shape}" for key, array in arrays.items() if key[0] == "x")
     print(f"{given.out}: {shapes}")
     return 0
 
