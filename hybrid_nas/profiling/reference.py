@@ -11,9 +11,10 @@ from collections.abc import Sequence
 from functools import lru_cache
 
 from hybrid_nas.errors import InputError
-from hybrid_nas.profiling import generator, int8
+from hybrid_nas.profiling import generator
 from hybrid_nas.profiling.generator import Int8Array
-from hybrid_nas.profiling.int8 import AddScales, Requantisation
+from hybrid_nas.quantise import int8_kernels
+from hybrid_nas.quantise.int8_kernels import AddScales, Requantisation
 from hybrid_nas.spaces.opspec import OpSpec
 
 IN_ZERO, OUT_ZERO = -5, -7
@@ -144,12 +145,12 @@ def _run(op: OpSpec, data: Int8Array, second: Int8Array, weight_offset: int) -> 
     window = {"stride": op.stride, "padding": op.padding}
     match op.op:
         case "avgpool":
-            return int8.average_pool(x, op.kernel, **window, low=low, high=high)
+            return int8_kernels.average_pool(x, op.kernel, **window, low=low, high=high)
         case "maxpool":
-            return int8.max_pool(x, op.kernel, **window, low=low, high=high)
+            return int8_kernels.max_pool(x, op.kernel, **window, low=low, high=high)
         case "add":
             scale = Requantisation(0x50000000, -19, OUT_ZERO, low, high)
-            return int8.add(data, second, _ADD, scale)
+            return int8_kernels.add(data, second, _ADD, scale)
     weights = generator.stream(generator.WEIGHTS, op.weights, weight_offset)
     bias = generator.biases(op.cout)
     requantise = Requantisation(
@@ -163,13 +164,13 @@ def _run(op: OpSpec, data: Int8Array, second: Int8Array, weight_offset: int) -> 
     match op.op:
         case "conv":
             filters = weights.reshape(op.cout, k, k, op.cin)
-            return int8.conv2d(x, filters, bias, requantise, in_zero=IN_ZERO, **window)
+            return int8_kernels.conv2d(x, filters, bias, requantise, in_zero=IN_ZERO, **window)
         case "dwconv":
             planes = weights.reshape(k, k, op.cout)
-            return int8.depthwise2d(x, planes, bias, requantise, in_zero=IN_ZERO, **window)
+            return int8_kernels.depthwise2d(x, planes, bias, requantise, in_zero=IN_ZERO, **window)
         case _:
             matrix = weights.reshape(op.cout, op.cin)
-            return int8.dense(data, matrix, bias, requantise, in_zero=IN_ZERO)
+            return int8_kernels.dense(data, matrix, bias, requantise, in_zero=IN_ZERO)
 
 
 def _require(op: OpSpec, what: str) -> None:

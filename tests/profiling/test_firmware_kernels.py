@@ -16,8 +16,8 @@ import pytest
 from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 
-from hybrid_nas.profiling import int8
-from hybrid_nas.profiling.int8 import AddScales, Requantisation
+from hybrid_nas.quantise import int8_kernels
+from hybrid_nas.quantise.int8_kernels import AddScales, Requantisation
 
 FIRMWARE = Path(__file__).parents[2] / "firmware"
 GUARD = 32
@@ -80,7 +80,7 @@ class Guarded:
     def pointer(self) -> ctypes.c_void_p:
         return ctypes.c_void_p(self.all.ctypes.data + GUARD)
 
-    def read(self) -> int8.Int8Array:
+    def read(self) -> int8_kernels.Int8Array:
         assert (self.all[:GUARD] == 0x5A).all() and (self.all[GUARD + self.size :] == 0x5A).all()
         return self.all[GUARD : GUARD + self.size].view(np.int8)
 
@@ -124,12 +124,14 @@ class Case:
             *(self.k, self.k, self.stride, self.pads[0], self.pads[1]),
         )
 
-    def padded(self) -> int8.Int8Array:
+    def padded(self) -> int8_kernels.Int8Array:
         top, left, bottom, right = self.pads
         edges = ((top, bottom), (left, right), (0, 0))
         return np.pad(self.x, edges, constant_values=self.zero)
 
-    def run(self, library: ctypes.CDLL, name: str, in_place: bool = False) -> int8.Int8Array:
+    def run(
+        self, library: ctypes.CDLL, name: str, in_place: bool = False
+    ) -> int8_kernels.Int8Array:
         q = self.requantise
         constants = [np.asarray(a, np.int32) for a in (q.multiplier, q.shift, self.bias)]
         requant = Requant(-self.zero, q.zero, q.low, q.high, *map(pointer, constants))
@@ -158,7 +160,7 @@ def cases(draw: st.DrawFn, depthwise: bool) -> Case:
 @many
 @given(case=cases(depthwise=False))
 def test_convolution_of_any_window(library: ctypes.CDLL, case: Case) -> None:
-    expected = int8.conv2d(
+    expected = int8_kernels.conv2d(
         case.padded(),
         case.weights,
         case.bias,
@@ -172,7 +174,7 @@ def test_convolution_of_any_window(library: ctypes.CDLL, case: Case) -> None:
 @many
 @given(case=cases(depthwise=True))
 def test_depthwise_of_any_window_also_in_place(library: ctypes.CDLL, case: Case) -> None:
-    expected = int8.depthwise2d(
+    expected = int8_kernels.depthwise2d(
         case.padded(),
         case.weights,
         case.bias,
@@ -211,7 +213,9 @@ def test_dense(library: ctypes.CDLL, sizes: tuple[int, int], seed: int, has_bias
     )
     scratch.read()
     requantise = Requantisation(multiplier, shift, 3, -100, 110)
-    np.testing.assert_array_equal(y.read(), int8.dense(x, weights, bias, requantise, in_zero=9))
+    np.testing.assert_array_equal(
+        y.read(), int8_kernels.dense(x, weights, bias, requantise, in_zero=9)
+    )
 
 
 @many
@@ -235,7 +239,7 @@ def test_addition(
     params = AddParams(-zero_a, *first, -zero_b, *second, 20, zero_out, *out, -120, 115)
     y = Guarded(count)
     library.hnas_add(ctypes.byref(params), count, pointer(a), pointer(b), y.pointer)
-    expected = int8.add(
+    expected = int8_kernels.add(
         a,
         b,
         AddScales((zero_a, zero_b), (first[0], second[0]), (first[1], second[1])),
@@ -266,7 +270,7 @@ def test_pooling(
     x = np.random.default_rng(seed).integers(-128, 128, shape, np.int8)
     average, largest = (
         pool(x, kernel, stride, padding, low=low, high=high)
-        for pool in (int8.average_pool, int8.max_pool)
+        for pool in (int8_kernels.average_pool, int8_kernels.max_pool)
     )
     window = Window(
         *shape, *average.shape, kernel or h, kernel or w, stride if kernel else 1, padding, padding

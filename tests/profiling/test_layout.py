@@ -11,14 +11,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hybrid_nas.errors import InputError
-from hybrid_nas.profiling.layout import (
-    ALIGNMENT,
-    Tensor,
-    extent,
-    network_places,
-    place,
-    tensors,
-)
+from hybrid_nas.hardware.arena import ALIGNMENT, extent, place
+from hybrid_nas.hardware.sram import Tensor
+from hybrid_nas.profiling.layout import network_places, tensors
 from hybrid_nas.profiling.protocol import Place
 from hybrid_nas.spaces.loader import load_space
 from hybrid_nas.spaces.opspec import OpSpec
@@ -68,7 +63,7 @@ def test_every_operand_is_intact_when_it_is_read(seed: int) -> None:
 
 
 LIVES = st.builds(
-    lambda size, first, length: Tensor(size, first, first + length),
+    lambda size, first, length: Tensor("", size, first, first + length),
     st.integers(1, 100),
     st.integers(0, 10),
     st.integers(0, 5),
@@ -98,7 +93,12 @@ def test_whole_networks_take_no_more_than_their_largest_moment(name: str) -> Non
 
 
 def test_a_small_gap_is_filled() -> None:
-    wanted = [Tensor(100, 0, 3), Tensor(40, 0, 1), Tensor(80, 1, 3), Tensor(40, 2, 3)]
+    wanted = [
+        Tensor("", 100, 0, 3),
+        Tensor("", 40, 0, 1),
+        Tensor("", 80, 1, 3),
+        Tensor("", 40, 2, 3),
+    ]
     assert extent(wanted, place(wanted)) == 220
 
 

@@ -15,14 +15,15 @@ from hypothesis import strategies as st
 from torch.nn import functional as F
 
 from hybrid_nas.errors import InputError
-from hybrid_nas.profiling import generator, int8
-from hybrid_nas.profiling.int8 import AddScales, Requantisation
+from hybrid_nas.profiling import generator
 from hybrid_nas.profiling.reference import (
     network_crc,
     output_crc,
     unsupported,
     weight_offsets,
 )
+from hybrid_nas.quantise import int8_kernels
+from hybrid_nas.quantise.int8_kernels import AddScales, Requantisation
 from hybrid_nas.spaces.opspec import OpSpec
 
 # --- docs/protocol.md once more, in loops over Python integers ------------------------------------
@@ -188,7 +189,7 @@ def test_outputs_are_spread_out_so_that_wrong_kernels_show() -> None:
 
 @given(st.integers(-(2**31), 2**31 - 1), st.integers(2**30, 2**31 - 1), st.integers(-31, 7))
 def test_rescaling_rounds_halves_upwards(x: int, multiplier: int, shift: int) -> None:
-    assert int8.rescale(np.array([x]), multiplier, shift).tolist() == [
+    assert int8_kernels.rescale(np.array([x]), multiplier, shift).tolist() == [
         nearest(x, multiplier, shift)
     ]
 
@@ -196,7 +197,7 @@ def test_rescaling_rounds_halves_upwards(x: int, multiplier: int, shift: int) ->
 # --- kernels against torch ------------------------------------------------------------------------
 
 
-def random_int8(rng: np.random.Generator, *shape: int) -> int8.Int8Array:
+def random_int8(rng: np.random.Generator, *shape: int) -> int8_kernels.Int8Array:
     return rng.integers(-128, 128, shape, dtype=np.int8)
 
 
@@ -230,12 +231,12 @@ def test_convolutions_against_torch(
     requantise = Requantisation(multiplier, shift, 3, -20, 90)
     if depthwise:
         weights = filters[:, 0].transpose(1, 2, 0)
-        found = int8.depthwise2d(
+        found = int8_kernels.depthwise2d(
             x, weights, bias, requantise, in_zero=in_zero, stride=stride, padding=padding
         )
     else:
         weights = filters.transpose(0, 2, 3, 1)
-        found = int8.conv2d(
+        found = int8_kernels.conv2d(
             x, weights, bias, requantise, in_zero=in_zero, stride=stride, padding=padding
         )
     assert found.dtype == np.int8
@@ -251,7 +252,7 @@ def test_sums_are_exact_on_both_sides_of_float32s_mantissa(products: int) -> Non
     exact = [255 * (128 * (products - 1) - int(last)) for last in weights[:, -1]]
     seen = Requantisation(1 << 30, 1, 0)  # times one: the clamp would hide all but small sums
     bias = np.array([5 - exact[0], -9 - exact[1]])
-    assert int8.dense(x, weights, bias, seen, in_zero=127).tolist() == [5, -9]
+    assert int8_kernels.dense(x, weights, bias, seen, in_zero=127).tolist() == [5, -9]
 
 
 @pytest.mark.parametrize("kernel, stride, padding", [(2, 2, 0), (3, 2, 1), (3, 1, 1), (7, 1, 3)])
@@ -260,15 +261,15 @@ def test_pools_against_torch(kernel: int, stride: int, padding: int) -> None:
     image = torch.tensor(x.transpose(2, 0, 1)[None].astype(np.float64))
     mean = F.avg_pool2d(image, kernel, stride, padding, count_include_pad=False)
     away = (torch.sign(mean) * torch.floor(mean.abs() + 0.5 + 1e-9))[0].permute(1, 2, 0).numpy()
-    assert np.array_equal(int8.average_pool(x, kernel, stride, padding), away)
+    assert np.array_equal(int8_kernels.average_pool(x, kernel, stride, padding), away)
     largest = F.max_pool2d(image, kernel, stride, padding)[0].permute(1, 2, 0).numpy()
-    assert np.array_equal(int8.max_pool(x, kernel, stride, padding), largest)
+    assert np.array_equal(int8_kernels.max_pool(x, kernel, stride, padding), largest)
 
 
 def test_addition_is_the_real_sum_to_half_a_step() -> None:
     a, b = (values.reshape(-1) for values in np.mgrid[-128:128, -128:128].astype(np.int8))
     scales = AddScales((-5, 9), (1 << 30, 1 << 30), (0, -1))  # 0.5 and 0.25
-    found = int8.add(a, b, scales, Requantisation(1 << 30, -19, 2))
+    found = int8_kernels.add(a, b, scales, Requantisation(1 << 30, -19, 2))
     real = 0.5 * (a.astype(float) + 5) + 0.25 * (b.astype(float) - 9) + 2
     assert np.all(np.abs(found - np.clip(real, -128, 127)) <= 0.5)
 

@@ -1,0 +1,77 @@
+"""Runs a network in int8, exact to the bit: what devices and other runtimes are compared with."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from hybrid_nas.errors import InputError
+from hybrid_nas.quantise import int8_kernels
+from hybrid_nas.quantise.int8_graph import Int8Graph
+from hybrid_nas.quantise.int8_kernels import Int8Array
+from hybrid_nas.quantise.requantise import clamp_of
+from hybrid_nas.typing import ByteArray
+
+_ZERO_GREY = 128
+
+
+def int8_image(pixels: ByteArray) -> Int8Array:
+    """A resized image, uint8 (h, w, c), as the network reads it: grey level u is u - 128."""
+    image: Int8Array = (pixels.astype(np.int16) - _ZERO_GREY).astype(np.int8)
+    return image
+
+
+def run_int8(graph: Int8Graph, image: Int8Array) -> list[Int8Array]:
+    """Outputs of all operators for one image (h, w, c), each (h, w, c).
+
+    Raises:
+        InputError: the image has another shape than the network reads.
+    """
+    if image.shape != graph.input_shape:
+        raise InputError(
+            f"the network reads images of {graph.input_shape} (h, w, channels), got {image.shape}"
+        )
+    outputs: list[Int8Array] = []
+    for index in range(len(graph.ops)):
+        outputs.append(_run_op(graph, index, image, outputs))
+    return outputs
+
+
+def logits(graph: Int8Graph, images: Sequence[Int8Array]) -> Int8Array:
+    """Scores of the classes in int8, (n, classes), of images (h, w, c)."""
+    return np.stack([run_int8(graph, image)[-1].reshape(-1) for image in images])
+
+
+def _run_op(
+    graph: Int8Graph, index: int, image: Int8Array, outputs: Sequence[Int8Array]
+) -> Int8Array:
+    op = graph.ops[index]
+    spec = op.spec
+
+    def read(distance: int) -> Int8Array:
+        return image if index < distance else outputs[index - distance]
+
+    x = read(spec.source)
+    if spec.op == "add":
+        scales, requantise = graph.add_scales(index)
+        return int8_kernels.add(x, read(spec.residual), scales, requantise)
+    if spec.op in ("avgpool", "maxpool"):
+        low, high = clamp_of(spec.activation, op.output)
+        pool = int8_kernels.average_pool if spec.op == "avgpool" else int8_kernels.max_pool
+        return pool(x, spec.kernel, spec.stride, spec.padding, low=low, high=high)
+    assert op.weight is not None and op.bias is not None
+    requantise, zero = graph.requantisation(index), graph.source(index).zero
+    if spec.op == "dense":
+        y = int8_kernels.dense(x.reshape(-1), op.weight, op.bias, requantise, in_zero=zero)
+        return y.reshape(1, 1, -1)
+    kernel = int8_kernels.conv2d if spec.op == "conv" else int8_kernels.depthwise2d
+    return kernel(
+        x,
+        op.weight,
+        op.bias,
+        requantise,
+        in_zero=zero,
+        stride=spec.stride,
+        padding=spec.padding,
+    )
