@@ -1,7 +1,7 @@
 """Integer kernels of quantised networks, exact to the bit, in NumPy.
 
-Tensors are int8, channels last, without a batch axis. Arithmetic is that of TFLite's reference
-kernels (tensorflow/lite/kernels/internal/reference/integer_ops) built with
+Tensors are int8, channels last, (..., h, w, c): any axes before those are batches. Arithmetic is
+that of TFLite's reference kernels (tensorflow/lite/kernels/internal/reference/integer_ops) built with
 ``TFLITE_SINGLE_ROUNDING``: per-channel Q31 multipliers, one rounding, halves upwards.
 """
 
@@ -70,7 +70,7 @@ def conv2d(
     """Convolution, padded with the input's zero point.
 
     Args:
-        x: (h, w, cin).
+        x: (..., h, w, cin).
         weights: (cout, kernel, kernel, cin), symmetric (zero point 0).
         bias: (cout,), int32.
         requantise: with `cout` multipliers, or one for all.
@@ -79,7 +79,7 @@ def conv2d(
         padding: pixels on each of the four sides.
 
     Returns:
-        (out_h, out_w, cout).
+        (..., out_h, out_w, cout).
     """
     products = weights[0].size
     # GEMM in floating point is many times faster than in integers, and exact within the mantissa.
@@ -105,12 +105,12 @@ def depthwise2d(
     """Depthwise convolution with one filter per channel.
 
     Args:
-        x: (h, w, channels).
+        x: (..., h, w, channels).
         weights: (kernel, kernel, channels), symmetric.
         bias, requantise, in_zero, stride, padding: as in `conv2d`.
 
     Returns:
-        (out_h, out_w, channels).
+        (..., out_h, out_w, channels).
     """
     padded = _pad(x.astype(np.int32) - in_zero, padding, 0)
     total: Any = np.asarray(bias, np.int32)
@@ -122,9 +122,9 @@ def depthwise2d(
 def dense(
     x: Int8Array, weights: Int8Array, bias: Integers, requantise: Requantisation, *, in_zero: int
 ) -> Int8Array:
-    """Matrix-vector product: `x` (cin,), `weights` (cout, cin), result (cout,)."""
-    pixel, filters = x[None, None], weights[:, None, None]
-    return conv2d(pixel, filters, bias, requantise, in_zero=in_zero).reshape(-1)
+    """Matrix-vector product: `x` (..., cin), `weights` (cout, cin), result (..., cout)."""
+    pixel, filters = x[..., None, None, :], weights[:, None, None]
+    return conv2d(pixel, filters, bias, requantise, in_zero=in_zero)[..., 0, 0, :]
 
 
 @dataclass(frozen=True)
@@ -165,17 +165,17 @@ def average_pool(
     """Mean of each window's pixels inside the image, halves away from zero; scale is kept.
 
     Args:
-        x: (h, w, channels).
+        x: (..., h, w, channels).
         kernel: side of the square window; 0 pools the whole image to one pixel.
         stride: in both directions.
         padding: pixels on each side, less than `kernel`; they are not counted.
         low, high: clamp.
 
     Returns:
-        (out_h, out_w, channels).
+        (..., out_h, out_w, channels).
     """
     total = _windows(_pad(x.astype(np.int32), padding, 0), kernel, stride).sum(axis=(-2, -1))
-    ones = _pad(np.ones((*x.shape[:2], 1), np.int32), padding, 0)
+    ones = _pad(np.ones((*x.shape[-3:-1], 1), np.int32), padding, 0)
     count = _windows(ones, kernel, stride).sum(axis=(-2, -1))
     mean = np.sign(total) * ((np.abs(total) + count // 2) // count)
     return _clamp(mean, low, high)
@@ -203,18 +203,21 @@ def _clamp(values: Integers, low: int, high: int) -> Int8Array:
 def _pad(x: Integers, padding: int, value: int) -> Integers:
     if not padding:
         return x
-    return np.pad(x, ((padding,) * 2, (padding,) * 2, (0, 0)), constant_values=value)
+    around = [(0, 0)] * (x.ndim - 3) + [(padding, padding)] * 2 + [(0, 0)]
+    return np.pad(x, around, constant_values=value)
 
 
 def _taps(padded: Integers, kernel: int, stride: int) -> Iterator[tuple[int, int, Integers]]:
-    """For each place in the window: row, column, and the pixels there, (out_h, out_w, cin)."""
-    height, width = (size - kernel + 1 for size in padded.shape[:2])
+    """For each place in the window: row, column, the pixels there, (..., out_h, out_w, cin)."""
+    height, width = (size - kernel + 1 for size in padded.shape[-3:-1])
     for row in range(kernel):
+        rows = padded[..., row : row + height : stride, :, :]
         for column in range(kernel):
-            yield row, column, padded[row : row + height : stride, column : column + width : stride]
+            yield row, column, rows[..., column : column + width : stride, :]
 
 
 def _windows(padded: Integers, kernel: int, stride: int) -> Integers:
-    """View of shape (out_h, out_w, channels, window height, window width)."""
-    height, width = (kernel, kernel) if kernel else padded.shape[:2]
-    return sliding_window_view(padded, (height, width), axis=(0, 1))[::stride, ::stride]
+    """View of shape (..., out_h, out_w, channels, window height, window width)."""
+    height, width = (kernel, kernel) if kernel else padded.shape[-3:-1]
+    every = sliding_window_view(padded, (height, width), axis=(-3, -2))
+    return every[..., ::stride, ::stride, :, :, :]

@@ -13,34 +13,27 @@ from hybrid_nas.quantise.int8_kernels import Int8Array
 from hybrid_nas.quantise.requantise import clamp_of
 from hybrid_nas.typing import ByteArray
 
-_ZERO_GREY = 128
-
 
 def int8_image(pixels: ByteArray) -> Int8Array:
-    """A resized image, uint8 (h, w, c), as the network reads it: grey level u is u - 128."""
-    image: Int8Array = (pixels.astype(np.int16) - _ZERO_GREY).astype(np.int8)
+    """Resized images, uint8 (..., h, w, c), as the network reads them: grey level u is u - 128."""
+    image: Int8Array = (pixels ^ np.uint8(0x80)).view(np.int8)
     return image
 
 
-def run_int8(graph: Int8Graph, image: Int8Array) -> list[Int8Array]:
-    """Outputs of all operators for one image (h, w, c), each (h, w, c).
+def run_int8(graph: Int8Graph, images: Int8Array) -> list[Int8Array]:
+    """Outputs of all operators, (..., h, w, c), for images (..., h, w, c).
 
     Raises:
-        InputError: the image has another shape than the network reads.
+        InputError: the images have another shape than the network reads.
     """
-    if image.shape != graph.input_shape:
+    if images.shape[-3:] != graph.input_shape:
         raise InputError(
-            f"the network reads images of {graph.input_shape} (h, w, channels), got {image.shape}"
+            f"the network reads images of {graph.input_shape} (h, w, channels), got {images.shape}"
         )
     outputs: list[Int8Array] = []
     for index in range(len(graph.ops)):
-        outputs.append(_run_op(graph, index, image, outputs))
+        outputs.append(_run_op(graph, index, images, outputs))
     return outputs
-
-
-def logits(graph: Int8Graph, images: Sequence[Int8Array]) -> Int8Array:
-    """Scores of the classes in int8, (n, classes), of images (h, w, c)."""
-    return np.stack([run_int8(graph, image)[-1].reshape(-1) for image in images])
 
 
 def _run_op(
@@ -63,8 +56,9 @@ def _run_op(
     assert op.weight is not None and op.bias is not None
     requantise, zero = graph.requantisation(index), graph.source(index).zero
     if spec.op == "dense":
-        y = int8_kernels.dense(x.reshape(-1), op.weight, op.bias, requantise, in_zero=zero)
-        return y.reshape(1, 1, -1)
+        flat = x.reshape(*x.shape[:-3], -1)
+        y = int8_kernels.dense(flat, op.weight, op.bias, requantise, in_zero=zero)
+        return y[..., None, None, :]
     kernel = int8_kernels.conv2d if spec.op == "conv" else int8_kernels.depthwise2d
     return kernel(
         x,

@@ -15,7 +15,7 @@ from hybrid_nas.errors import InputError
 from hybrid_nas.quantise.fake_quant import FakeQuantNet
 from hybrid_nas.quantise.float_graph import float_graph, run_op
 from hybrid_nas.quantise.int8_graph import Int8Graph, int8_graph
-from hybrid_nas.quantise.int8_reference import int8_image, logits, run_int8
+from hybrid_nas.quantise.int8_reference import int8_image, run_int8
 from hybrid_nas.quantise.requantise import clamp_of, fixed_point
 from hybrid_nas.quantise.scheme import Affine, fake_weight
 from hybrid_nas.supernet.preprocess import normalise
@@ -54,6 +54,14 @@ def test_every_operator_does_in_integers_what_it_does_in_real_numbers(seed: int)
         assert off.max() <= 1 and off.mean() < ties, (index, op.spec)
 
 
+def test_a_batch_is_its_images() -> None:
+    _, graph = calibrated("mcunet", 3)
+    images = np.random.default_rng(3).integers(-128, 128, (3, *graph.input_shape)).astype(np.int8)
+    one_by_one = [run_int8(graph, image) for image in images]
+    for together, *apart in zip(run_int8(graph, images), *one_by_one, strict=True):
+        np.testing.assert_array_equal(together, np.stack(apart))
+
+
 def test_the_whole_network_says_what_training_saw() -> None:
     fake, graph = calibrated("mcunet")
     levels = np.random.default_rng(5).integers(0, 256, (8, *graph.input_shape)).astype(np.uint8)
@@ -61,7 +69,7 @@ def test_the_whole_network_says_what_training_saw() -> None:
     with torch.inference_mode():
         wanted = fake(pixels).numpy()
     output = graph.ops[-1].output
-    found = logits(graph, [int8_image(image) for image in levels])
+    found = run_int8(graph, int8_image(levels))[-1][:, 0, 0]
     np.testing.assert_allclose(
         output.scale * (found.astype(float) - output.zero), wanted, atol=6 * output.scale
     )
