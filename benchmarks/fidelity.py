@@ -163,7 +163,7 @@ def decile_candidates(setup: SearchSetup, count: int, seed: int) -> list[Candida
 def test_figures(job: FinalJob) -> tuple[float, float]:
     """Hybrid accuracy at the target and base accuracy on the test split, router fitted now."""
     trainer = job.trainer
-    router, _ = trainer.fit_router()
+    router = trainer.fit_router()
     outputs = trainer.base.outputs(trainer.data.split("test"), "the base on split test")
     correct = None if trainer.cloud is None else trainer.cloud.correct("test")
     hybrid = exact_accuracy(router.send_score(outputs), outputs, correct, TARGET)

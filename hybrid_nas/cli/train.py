@@ -139,7 +139,7 @@ def _show(people: Console, document: dict[str, Any], folder: Path) -> None:
         ]
         for figures in document["rounds"]
     ]
-    title = f"int8 accuracy at {document['coverage']:.0%} coverage, images that only stopping sees"
+    title = f"int8 accuracy at {document['coverage']:.0%} coverage, on images that no network learns from"
     columns = ["round", "base", "hybrid", "± 1 se", "cloud", ""]
     people.print(make_table(columns, rows, title=title, numeric=columns[1:5]))
     if document["kept"] == "before":

@@ -166,7 +166,7 @@ class FinalJob:
 
     def _write(self) -> dict[str, Any]:
         trainer, folder, directory = self.trainer, self.pair.folder, self.pair.directory
-        router, _ = trainer.fit_router()
+        router = trainer.fit_router()
         space = self.pair.setup.space
         about = {"space": space.name, "genes": list(self.pair.candidate.genes)}
         save_base(trainer.base, folder / "base.pt", about)
@@ -191,7 +191,7 @@ def describe_training(
         "coverage": job.target,
         "kept": "before" if best.round == 0 else "after",
         "kept_round": best.round,
-        "judged_on": "the part of the fit split that early stopping alone looks at",
+        "judged_on": "the fit split, which trains routers alone; routers out of fold",
         "rounds": [asdict(figures) for figures in rounds],
         "recipe": asdict(job.recipe),
     }

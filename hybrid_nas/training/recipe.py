@@ -21,7 +21,6 @@ class FinalRecipe:
         distillation: weight of the cloud's soft labels, where it gives probabilities.
         train_cloud: train the cloud too, when it is one of ours.
         patience: rounds without a better hybrid after which training stops.
-        stop_share: share of the ``fit`` split's groups that only early stopping looks at.
         calibration_images: training images on which ranges of activations are measured.
         pool: training images rendered (or augmented) at a time.
         seed: decides everything that is random.
@@ -39,7 +38,6 @@ class FinalRecipe:
     distillation: float = 0.5
     train_cloud: bool = False
     patience: int = 3
-    stop_share: float = 0.35
     calibration_images: int = 512
     pool: int = 3200
     checkpoint_seconds: float = 60.0

@@ -3,8 +3,8 @@
 Algorithm 1 of Kag et al., "Efficient Edge Inference by Selective Query" (ICLR 2023), with the
 base rounded to int8 throughout. Each round fits the router to what the base says now, then trains
 the base on fresh training images weighted by the router's decisions, then the cloud. The state
-that did best on the stopping part of the ``fit`` split wins; round 0, before any training, takes
-part.
+that did best on the ``fit`` split, which trains routers alone, wins (`judging`); round 0, before
+any training, takes part.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
@@ -26,32 +27,33 @@ from hybrid_nas.files import atomic_write
 from hybrid_nas.quantise.float_graph import GraphOutputs
 from hybrid_nas.routing.designs import RouterDesign
 from hybrid_nas.routing.fitted import FittedRouter
-from hybrid_nas.routing.metrics import Estimate
 from hybrid_nas.routing.outputs import ModelOutputs
-from hybrid_nas.routing.scoring import exact_accuracy, fit_pair_router
+from hybrid_nas.routing.scoring import fit_pair_router
 from hybrid_nas.supernet.batches import TrainingBatches
 from hybrid_nas.supernet.checkpoint import read_tensors, to_bytes
 from hybrid_nas.training.cloud_side import CloudSide
 from hybrid_nas.training.int8_base import Int8Base, router_inputs
+from hybrid_nas.training.judging import hybrid_out_of_fold, judging_folds
 from hybrid_nas.training.recipe import FinalRecipe
-from hybrid_nas.training.splits import part_by_group
 from hybrid_nas.training.weighting import (
     base_weights,
     cloud_weights,
     weighted_loss,
     weighted_soft_loss,
 )
+from hybrid_nas.typing import BoolArray, IntArray
 
 _REMEMBERED = 0.95
 
 
 @dataclass(frozen=True)
 class RoundFigures:
-    """The pair after a round, on the stopping part: accuracies are fractions.
+    """The pair after a round, on the ``fit`` split: accuracies are fractions.
 
     Attributes:
         round: 0 before any training.
-        hybrid, stderr: at exactly the target coverage, and the standard error by group.
+        hybrid, stderr: at exactly the target coverage, routers out of fold, and the standard error
+            by group.
         base: of the base alone.
         cloud: of the cloud alone; None without one.
     """
@@ -113,7 +115,7 @@ class PairTrainer:
         self.base, self.data, self.cloud, self.plan, self.recipe = base, data, cloud, plan, recipe
         self.step = 0
         self.rounds: list[RoundFigures] = []
-        self._parts = part_by_group(data.split("fit").groups, recipe.stop_share, recipe.seed)
+        self._folds = judging_folds(data.split("fit").groups, recipe.seed)
         self._router: FittedRouter | None = None
         self._best: dict[str, Any] = {}
         self._batches = TrainingBatches(
@@ -142,38 +144,46 @@ class PairTrainer:
 
     # -- the router's turn
 
-    def fit_router(self) -> tuple[FittedRouter, ModelOutputs]:
-        """A router for the base as it is now, and the base's outputs on the whole ``fit`` split."""
+    def fit_router(self) -> FittedRouter:
+        """A router for the base as it is now."""
+        return self._router_fitter()[0](None)
+
+    def _router_fitter(self) -> tuple[Callable[[IntArray | None], FittedRouter], ModelOutputs]:
+        """What fits a router to rows of the ``fit`` split, and the base's outputs on all of it."""
         fit = self.base.outputs(self.data.split("fit"), "the base on split fit")
         threshold = self.base.outputs(self.data.split("threshold"), "the base on split threshold")
-        rows = self._parts.router
-        correct = None if self.cloud is None else self.cloud.correct("fit")
-        router = fit_pair_router(
-            self.plan.design,
-            fit.take(rows),
-            None if correct is None else correct[rows],
-            threshold,
-            self.plan.coverages,
-            objective=self.plan.router_objective,
-            cloud=None if self.cloud is None else self.cloud.answers("fit").take(rows),
-            seed=self.recipe.seed,
-        )
-        return router, fit
+        correct = self._cloud_correct()
+        answers = None if self.cloud is None else self.cloud.answers("fit")
+
+        def fitted(rows: IntArray | None) -> FittedRouter:
+            index = np.arange(fit.n) if rows is None else rows
+            return fit_pair_router(
+                self.plan.design,
+                fit.take(index),
+                None if correct is None else correct[index],
+                threshold,
+                self.plan.coverages,
+                objective=self.plan.router_objective,
+                cloud=None if answers is None else answers.take(index),
+                seed=self.recipe.seed,
+            )
+
+        return fitted, fit
+
+    def _cloud_correct(self) -> BoolArray | None:
+        return None if self.cloud is None else self.cloud.correct("fit")
 
     def _judge(self) -> None:
-        """End a round: fit the router, look at the stopping part, remember the best state."""
-        self._router, fit = self.fit_router()
-        rows = self._parts.stop
-        stop = fit.take(rows)
-        correct = None if self.cloud is None else self.cloud.correct("fit")[rows]
-        score = self._router.send_score(stop)
-        hybrid: Estimate = exact_accuracy(score, stop, correct, self.plan.target)
+        """End a round: fit the router, see how good the pair is, remember the best state."""
+        fitter, fit = self._router_fitter()
+        self._router, correct = fitter(None), self._cloud_correct()
+        hybrid = hybrid_out_of_fold(fitter, fit, correct, self._folds, self.plan.target)
         self.rounds.append(
             RoundFigures(
                 round=len(self.rounds),
                 hybrid=hybrid.value,
                 stderr=hybrid.stderr,
-                base=float(stop.correct.mean()),
+                base=float(fit.correct.mean()),
                 cloud=None if correct is None else float(correct.mean()),
             )
         )
@@ -182,8 +192,11 @@ class PairTrainer:
 
     @property
     def best_round(self) -> RoundFigures:
-        """The best round so far; the earliest of equals."""
-        return max(self.rounds, key=lambda figures: (figures.hybrid, -figures.round))
+        """The best hybrid so far; of equals the one with the best base, then the earliest.
+
+        Where the hybrid is as good as the cloud, only the base can still tell rounds apart.
+        """
+        return max(self.rounds, key=lambda one: (one.hybrid, one.base, -one.round))
 
     def _weights(self) -> dict[str, Any]:
         network = None if self.cloud is None else self.cloud.network

@@ -16,15 +16,17 @@ from hybrid_nas.data.cloud import cloud_outputs
 from hybrid_nas.errors import InputError
 from hybrid_nas.evaluation.subject import open_subject
 from hybrid_nas.routing.fitted import FittedRouter
+from hybrid_nas.routing.outputs import ModelOutputs
 from hybrid_nas.search.run import run_search
 from hybrid_nas.search.rundir import RunDirectory
 from hybrid_nas.supernet.cloud import open_supernet_cloud
 from hybrid_nas.training.int8_base import load_base
 from hybrid_nas.training.job import CLOUD_FILE, FinalJob, RunPair
+from hybrid_nas.training.judging import hybrid_out_of_fold, judging_folds
 from hybrid_nas.training.recipe import FinalRecipe
-from hybrid_nas.training.splits import part_by_group
 from hybrid_nas.training.trainer import TrainingState
 from hybrid_nas.training.weighting import base_weights, cloud_weights, weighted_loss
+from hybrid_nas.typing import FloatArray, IntArray
 from tests.search.conftest import TinyInputs
 from tests.training.conftest import copy_of
 
@@ -134,14 +136,38 @@ def test_weights_are_those_of_the_paper() -> None:
     assert float(weighted_loss(logits, labels, base_weights(sent))) == pytest.approx(want)
 
 
-def test_groups_are_never_split_between_fitting_and_stopping() -> None:
+def test_judging_folds_keep_groups_together_and_cover_everything() -> None:
     groups = np.repeat(np.arange(20), 3)
-    parts = part_by_group(groups, 0.35, seed=0)
-    assert not set(groups[parts.router]) & set(groups[parts.stop])
-    assert sorted([*parts.router, *parts.stop]) == list(range(60))
-    assert len(set(groups[parts.stop])) == 7
+    folds = judging_folds(groups, seed=0)
+    assert sorted(np.concatenate(folds)) == list(range(60))
+    assert sum(len(set(groups[rows])) for rows in folds) == 20
     with pytest.raises(InputError, match="source groups"):
-        part_by_group(np.array([0, 0, 1, 1]), 0.35, seed=0)
+        judging_folds(np.array([0, 0, 1, 1]), seed=0)
+
+
+def test_a_router_judges_only_what_it_was_not_fitted_to() -> None:
+    """Scores from the labels of the rows that were fitted are of no use on the others."""
+    labels = np.random.default_rng(0).integers(0, 2, 300)
+    names = np.arange(300.0)  # each row's number, where a router finds it
+    logits = np.stack([names, np.full(300, 150.0)], axis=1)
+    outputs = ModelOutputs(labels=labels, logits=logits)
+    seen: list[IntArray] = []
+
+    class Memory:
+        def __init__(self, rows: IntArray) -> None:
+            seen.append(rows)
+
+        def send_score(self, held: ModelOutputs) -> FloatArray:
+            assert held.logits is not None
+            assert not set(held.logits[:, 0]) & set(seen[-1])
+            return np.zeros(held.n)
+
+    folds = judging_folds(np.arange(300), seed=1)
+    cloud = np.ones(300, bool)
+    found = hybrid_out_of_fold(Memory, outputs, cloud, folds, 0.5)  # type: ignore[arg-type]
+    # all scores are equal, so half of every image is sent
+    assert found.value == pytest.approx(0.5 + 0.5 * outputs.correct.mean())
+    assert len(seen) == 3
 
 
 def test_a_pair_whose_router_reads_an_early_stage_can_be_trained_and_judged(
