@@ -3,14 +3,16 @@
  * (docs/firmware.md).
  *
  * Tensors are int8, channels last (height, width, channel), batch size 1. Arithmetic is TFLite's
- * for int8 with a single rounding:
+ * for int8, as released (two roundings), and so that of TensorFlow Lite for Microcontrollers and,
+ * by default, of CMSIS-NN:
  *
  *   accumulator[c] = bias[c] + sum of (x + input_offset) * w
- *   y = clamp(round(accumulator * multiplier[c] * 2^(shift[c] - 31)) + output_offset)
+ *   high = round(accumulator * 2^max(shift[c], 0) * multiplier[c] * 2^-31), halves upwards
+ *   y = clamp(round(high * 2^min(shift[c], 0)) + output_offset), halves away from zero
  *
- * with halves rounded upwards. Outside the image x + input_offset is 0. A window must touch the
- * image somewhere. The output may not overlap the input, except where a function says so. Nothing
- * needs an alignment except `scratch` (4 bytes). */
+ * Outside the image x + input_offset is 0. A window must touch the image somewhere. The output may
+ * not overlap the input, except where a function says so. Nothing needs an alignment except
+ * `scratch` (4 bytes). */
 #ifndef HNAS_KERNELS_H
 #define HNAS_KERNELS_H
 
@@ -59,7 +61,8 @@ uint32_t hnas_pool_scratch(const hnas_window *window);
 void hnas_conv(const hnas_window *window, const hnas_requant *requant, const int8_t *input,
                const int8_t *weights, int8_t *output, void *scratch);
 
-/* Depthwise convolution; in_c == out_c, weights[kernel_h][kernel_w][out_c]. */
+/* Depthwise convolution; in_c == out_c, weights[kernel_h][kernel_w][out_c]. `output` may be `input`
+ * where the image gets no larger. */
 void hnas_depthwise(const hnas_window *window, const hnas_requant *requant, const int8_t *input,
                     const int8_t *weights, int8_t *output, void *scratch);
 

@@ -2,23 +2,6 @@
 #include "arith.h"
 #include "hnas_kernels.h"
 
-/* round(x * multiplier * 2^(shift - 31)) for shift < 0: the product and its half are added in 64
- * bits, of which the upper word is shifted on. */
-struct scale {
-    int32_t multiplier, right;
-    int64_t half;
-};
-
-static struct scale scale_of(int32_t multiplier, int32_t shift)
-{
-    return (struct scale){multiplier, -1 - shift, INT64_C(1) << (30 - shift)};
-}
-
-HNAS_INLINE int32_t scaled(int32_t x, struct scale s)
-{
-    return (int32_t)(((int64_t)x * s.multiplier + s.half) >> 32) >> s.right;
-}
-
 /* Any shifts: TFLite's are negative for all scales but odd ones. */
 static void add_any(const hnas_add_params *p, int32_t count, const int8_t *a, const int8_t *b,
                     int8_t *output)
@@ -40,14 +23,11 @@ void hnas_add(const hnas_add_params *params, int32_t count, const int8_t *a, con
         add_any(params, count, a, b, output);
         return;
     }
-    const struct scale first = scale_of(p.a_multiplier, p.a_shift);
-    const struct scale second = scale_of(p.b_multiplier, p.b_shift);
-    const struct scale sum = scale_of(p.output_multiplier, p.output_shift);
     int32_t unit = INT32_C(1) << p.left_shift;
     for (const int8_t *end = a + count; a != end; a++, b++, output++) {
-        int32_t x = scaled((*a + p.a_offset) * unit, first);
-        int32_t y = scaled((*b + p.b_offset) * unit, second);
-        int32_t z = scaled(x + y, sum);
+        int32_t x = hnas_rescale((*a + p.a_offset) * unit, p.a_multiplier, p.a_shift);
+        int32_t y = hnas_rescale((*b + p.b_offset) * unit, p.b_multiplier, p.b_shift);
+        int32_t z = hnas_rescale(x + y, p.output_multiplier, p.output_shift);
         *output = (int8_t)hnas_clamp(z + p.output_offset, p.low, p.high);
     }
 }

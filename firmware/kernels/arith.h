@@ -33,16 +33,31 @@ HNAS_INLINE int32_t hnas_clamp(int32_t x, int32_t low, int32_t high)
     return x > high ? high : x;
 }
 
-/* round(x * multiplier * 2^(shift - 31)), halves upwards, for any shift from -31 to 30. */
+/* TFLite's MultiplyByQuantizedMultiplier with two roundings, for any shift from -31 to 30:
+ * round(x * multiplier * 2^-31), halves upwards, then by 2^shift, halves away from zero. */
 int32_t hnas_rescale_any(int32_t x, int32_t multiplier, int32_t shift);
 
-/* The same, fast for shift < -1: the result and its half are in the product's upper word. */
+/* round(x * multiplier * 2^-31), halves upwards; multiplier at least 2^30. */
+HNAS_INLINE int32_t hnas_high(int32_t x, int32_t multiplier)
+{
+#if HNAS_DSP
+    /* 2 multiplier = 2^32 + doubled: the upper word, rounded, of x * doubled, plus x. */
+    int32_t doubled = (int32_t)((uint32_t)multiplier << 1), r;
+    __asm__("smmlar %0, %1, %2, %1" : "=r"(r) : "r"(x), "r"(doubled));
+    return r;
+#else
+    return (int32_t)(((int64_t)x * multiplier + (INT64_C(1) << 30)) >> 31);
+#endif
+}
+
+/* The same, fast for shift < 0. */
 HNAS_INLINE int32_t hnas_rescale(int32_t x, int32_t multiplier, int32_t shift)
 {
-    int32_t right = -2 - shift;
+    int32_t right = -1 - shift;
     if (__builtin_expect(right < 0, 0))
         return hnas_rescale_any(x, multiplier, shift);
-    return (((int32_t)(((int64_t)x * multiplier) >> 32) >> right) + 1) >> 1;
+    int32_t high = hnas_high(x, multiplier);
+    return (((high - (high < 0)) >> right) + 1) >> 1;
 }
 
 /* One word from any address: a plain LDR where the core can, four LDRB on Armv6-M. */

@@ -1,8 +1,9 @@
 """Integer kernels of quantised networks, exact to the bit, in NumPy.
 
 Tensors are int8, channels last, (..., h, w, c): any axes before those are batches. Arithmetic is
-that of TFLite's reference kernels (tensorflow/lite/kernels/internal/reference/integer_ops) built with
-``TFLITE_SINGLE_ROUNDING``: per-channel Q31 multipliers, one rounding, halves upwards.
+that of TFLite's reference kernels as they are released (tensorflow/lite/kernels/internal/reference/
+integer_ops, without ``TFLITE_SINGLE_ROUNDING``), of TensorFlow Lite for Microcontrollers and, by
+default, of CMSIS-NN: Q31 multipliers per channel, two roundings.
 """
 
 from __future__ import annotations
@@ -49,12 +50,25 @@ class Requantisation:
 
 
 def rescale(x: Integers, multiplier: Integers | int, shift: Integers | int) -> IntArray:
-    """``x * multiplier * 2^(shift - 31)``, rounded to the nearest integer, halves upwards."""
-    right = np.int64(31) - np.asarray(shift, np.int64)
-    product = x.astype(np.int64) * np.asarray(multiplier, np.int64)
-    product += np.int64(1) << (right - 1)
-    product >>= right
-    return product
+    """``x * multiplier * 2^(shift - 31)``, rounded twice, as TFLite does.
+
+    First the product by 2^-31, halves upwards, then by the shift, halves away from zero.
+
+    Args:
+        x: whole numbers within int32, also after a shift to the left.
+        multiplier: Q31, not negative; one number, or one per channel.
+        shift: -31 to 30; like `multiplier`.
+    """
+    left = np.maximum(np.asarray(shift, np.int64), 0)
+    right = np.maximum(-np.asarray(shift, np.int64), 0)
+    product = (x.astype(np.int64) << left) * np.asarray(multiplier, np.int64)
+    product += np.int64(1) << 30
+    product >>= 31
+    down = (product < 0) & (right > 0)  # a negative half goes away from zero
+    product += (np.int64(1) << right) >> 1
+    product -= down
+    rounded: IntArray = product >> right
+    return rounded
 
 
 def conv2d(

@@ -20,20 +20,9 @@ from hybrid_nas.quantise.scheme import (
 from hybrid_nas.spaces.loader import load_space
 from hybrid_nas.supernet.preprocess import normalise
 from hybrid_nas.supernet.standalone import StandaloneNet
+from tests.quantise.networks import trained_like
 
 SPACES = ("mcunet", "ofa-mbv3-w1.0", "ofa-proxyless-w1.3", "ofa-resnet50")
-
-
-def trained_like(network: StandaloneNet, seed: int = 0) -> StandaloneNet:
-    """Weights and statistics as a trained network has them: nothing is zero or one."""
-    generator = torch.Generator().manual_seed(seed)
-    for module in network.modules():
-        if isinstance(module, torch.nn.BatchNorm2d):
-            module.running_mean.normal_(0, 0.2, generator=generator)
-            module.running_var.uniform_(0.5, 2, generator=generator)
-            module.weight.data.uniform_(0.5, 1.5, generator=generator)
-            module.bias.data.normal_(0, 0.2, generator=generator)
-    return network.eval()
 
 
 def small_network(space_name: str, seed: int = 0) -> StandaloneNet:
