@@ -61,7 +61,7 @@ def one_base(genes: tuple[int, ...], setup: SearchSetup, arguments: argparse.Nam
             lambda split, data=data: data.split(split).images,
             threads=arguments.threads,
         )
-        scorer = Scorer(runner, data, setup.cloud, setup.settings)
+        scorer = Scorer(runner, data, setup.clouds, setup.settings)
         router = scorer.fit_router(Candidate(genes, arguments.router))
         outputs = scorer.run_base(genes, ("test",))["test"]
         cloud = scorer.cloud_correct("test")

@@ -40,7 +40,7 @@ class SharedScorer(Scorer):
     """A scorer that takes over the base outputs of another one: same networks, other settings."""
 
     def __init__(self, first: Scorer, settings: SearchSettings) -> None:
-        super().__init__(first.runner, first.data, first.cloud, settings)
+        super().__init__(first.runner, first.data, first.clouds, settings)
         self._bases = first._bases
         self.cached_bases = 100_000  # every base is run once
 

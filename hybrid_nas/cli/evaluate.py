@@ -105,6 +105,8 @@ def _run(job: EvaluationJob, *, json: bool) -> None:
 def _show(people: Console, document: dict[str, Any], tables: Any) -> None:
     for title, columns, rows in tables:
         people.print(make_table(columns, rows, title=title, numeric=columns[1:]))
+    if document["costs"]["reading"]:
+        people.print(document["costs"]["reading"], markup=False)
     for one in document["guarantees"]:
         people.print(f"{one['guarantee']}: {one['reading']}", markup=False)
     if document["shift"] and document["shift"]["cloud_left_out"]:

@@ -2,11 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
+
+from hybrid_nas.units import format_ms
 
 Row = list[str | None]
 TableParts = tuple[str, list[str], list[Row]]
+
+_COSTS: tuple[tuple[str, str, Callable[[float], str]], ...] = (
+    ("accuracy_with_timeouts", "router, with timeouts", lambda share: f"{100 * share:.2f}"),
+    ("mean_latency_ms", "mean latency", format_ms),
+    ("p95_latency_ms", "95 % answered within", format_ms),
+    ("mean_macs", "mean MACs, cloud included", lambda macs: f"{macs / 1e6:.2f} M"),
+    ("mean_energy_mj", "energy per inference", lambda mj: f"{mj:.3g} mJ"),
+    ("battery_days", "days per charge", lambda days: f"{days:.3g}"),
+)
+"""Costs by their keys: in words, and how a value is written."""
 
 
 def evaluation_tables(document: Mapping[str, Any]) -> list[TableParts]:
@@ -26,15 +38,15 @@ def evaluation_tables(document: Mapping[str, Any]) -> list[TableParts]:
 def _main(document: Mapping[str, Any]) -> TableParts:
     at = document["coverages"]
     columns = ["method"]
+    planned = document["planned"]
     for key, found in at.items():
-        columns += [f"at {key} (kept {found['coverage']:.3f})", "router ahead by"]
-    router: Row = [f"router ({document['router']['method']})"]
-    latency: Row = ["mean latency"]
+        kept = f"kept {found['coverage']:.3f}"
+        own = planned is not None and planned["coverage"] == key
+        columns += [f"{'planned' if own else 'at'} {key} ({kept})", "router ahead by"]
+    router: Row = [f"router ({document['router']['deployed']})"]
     way: Row = [f"share of the way from {document['best_confidence']} to {document['bound']}"]
     for found in at.values():
         router += [f"{_percent(found['accuracy'])} ± {100 * found['stderr']:.2f}", ""]
-        ms = found["mean_latency_ms"]
-        latency += [None if ms is None else f"{ms:.0f} ms", ""]
         share = found["share_of_the_way"]
         way += [None if share is None else f"{round(100 * share) + 0} %", ""]
     rows = [router]
@@ -47,7 +59,7 @@ def _main(document: Mapping[str, Any]) -> TableParts:
             row += [_percent(one["accuracy"]), gain]
         rows.append(row)
     if document["abstaining"]:
-        abstaining: Row = [f"abstaining, on the kept ({document['abstaining']['method']})"]
+        abstaining: Row = [f"abstaining, on the kept ({document['abstaining']['deployed']})"]
         for key in at:
             found = document["abstaining"]["at"][key]
             abstaining += [_percent(found["accuracy"]), f"kept {found['coverage']:.3f}"]
@@ -58,7 +70,19 @@ def _main(document: Mapping[str, Any]) -> TableParts:
         f"Pair {document['pair']}, {document['base']}, int8, {split['images']} test images in "
         f"{split['groups']} groups; {judged}, paired 95 % intervals"
     )
-    return title, columns, [*rows, latency, way]
+    return title, columns, [*rows, way, *_costs(at)]
+
+
+def _costs(at: Mapping[str, Any]) -> list[Row]:
+    """A row for the mean latency, and one for each other cost that is known."""
+    rows: list[Row] = []
+    for key, name, text in _COSTS:
+        if key == "mean_latency_ms" or any(found.get(key) is not None for found in at.values()):
+            row: Row = [name]
+            for found in at.values():
+                row += [None if found.get(key) is None else text(found[key]), ""]
+            rows.append(row)
+    return rows
 
 
 def _arithmetic(document: Mapping[str, Any]) -> TableParts:
@@ -134,7 +158,7 @@ def _splits(document: Mapping[str, Any]) -> TableParts:
         for one in points
     ]
     columns = ["sent", "shape", "bytes", "of the image", "device ms", "uplink ms (estimate)"]
-    title = "Split computing: every image, accuracy of the base; uplink time in proportion to bytes"
+    title = "Split computing: every image, accuracy of the base; uplink time by the bytes"
     return title, columns, rows
 
 

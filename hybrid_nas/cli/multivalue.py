@@ -1,8 +1,9 @@
-"""Flags that take several values after one name, as in ``--coverage 0.9 0.7``.
+"""Flags with several values after one name, as in ``--coverage 0.9 0.7``, or perhaps with none.
 
 The command-line library gives an option one value. `join_values` rewrites the arguments before it
 sees them: the numbers that follow such a flag become one value, separated by commas, which the
-command takes apart again with `parse_coverages`. Commas and repeated flags work as well.
+command takes apart again with `parse_coverages`. Commas and repeated flags work as well. A flag
+whose value may be left out, as in ``--search-cloud [FILE]``, gets the value that this stands for.
 """
 
 from __future__ import annotations
@@ -16,16 +17,21 @@ from hybrid_nas.units import parse_coverage
 MULTIVALUE_FLAGS = ("--coverage",)
 """Flags, of any command, that take several numbers."""
 
+OPTIONAL_VALUE_FLAGS = {"--search-cloud": "own"}
+"""Flags, of any command, whose value may be left out, with what they mean then."""
+
 _NUMBERS = re.compile(r"[+-]?[0-9.][0-9.eE%+-]*(,[^\s]*)?")
 
 
 def join_values(argv: Sequence[str], flags: Sequence[str] = MULTIVALUE_FLAGS) -> list[str]:
-    """`argv` with the numbers after each of `flags` joined into one value.
+    """`argv` with the numbers after each of `flags` joined, and the values that were left out.
 
     Nothing after ``--`` is touched.
 
     >>> join_values(["route", "--coverage", "0.9", "0.7", "--json"])
     ['route', '--coverage=0.9,0.7', '--json']
+    >>> join_values(["search", "--search-cloud", "--json"])
+    ['search', '--search-cloud=own', '--json']
     """
     joined: list[str] = []
     rest = list(argv)
@@ -33,6 +39,9 @@ def join_values(argv: Sequence[str], flags: Sequence[str] = MULTIVALUE_FLAGS) ->
         token = rest.pop(0)
         if token == "--":
             return [*joined, token, *rest]
+        if token in OPTIONAL_VALUE_FLAGS and (not rest or rest[0].startswith("-")):
+            joined.append(f"{token}={OPTIONAL_VALUE_FLAGS[token]}")
+            continue
         name, equals, value = token.partition("=")
         if name not in flags:
             joined.append(token)

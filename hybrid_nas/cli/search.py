@@ -74,7 +74,7 @@ def register(app: typer.Typer) -> None:
                 "--objective",
                 help="accuracy, mean-latency, mean-macs, mean-energy, auc, base-accuracy, "
                 "edge-latency, sram or flash; repeat for several. Default: accuracy and "
-                "mean-latency.",
+                "mean-latency; with --search-cloud, accuracy and mean-macs.",
             ),
         ] = None,
         board: Annotated[
@@ -106,6 +106,21 @@ def register(app: typer.Typer) -> None:
         cloud: Annotated[
             str | None,
             typer.Option("--cloud", help="Cloud model: .onnx, .pt, or .npz of predictions."),
+        ] = None,
+        search_cloud: Annotated[
+            str | None,
+            typer.Option(
+                "--search-cloud",
+                metavar="[SUPERNET]",
+                help="Choose the cloud with the base: a subnet of the run's supernet, or of "
+                "another supernet's file or published id.",
+            ),
+        ] = None,
+        cloud_space: Annotated[
+            str | None,
+            typer.Option(
+                "--cloud-space", help="Search space of an OFA checkpoint in --search-cloud."
+            ),
         ] = None,
         no_cloud: Annotated[
             bool, typer.Option("--no-cloud", help="Search abstaining classifiers.")
@@ -246,6 +261,8 @@ def register(app: typer.Typer) -> None:
             "supernet": supernet,
             "space": space,
             "cloud": "none" if no_cloud else cloud,
+            "search_cloud": search_cloud,
+            "cloud_space": cloud_space,
             "routers": tuple(router) if router else None,
             "router_objective": router_objective,
             "trials": trials,

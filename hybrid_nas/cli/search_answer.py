@@ -58,17 +58,18 @@ def _answer(pairs: Sequence[Figures], settings: SearchSettings) -> str:
         least = min(pairs, key=lambda one: float(one["point"]["score"]["loss"]))
         return (
             f"No pair of the front kept the bound on the score split as well; the nearest is pair "
-            f"{least['id']}, {100 * least['point']['score']['loss']:.2f} points below the cloud "
-            "there. More --trials, a larger --max-loss or more data may help."
+            f"{least['id']}, {100 * least['point']['score']['loss']:.2f} points below "
+            f"{_measure(settings)} there. More --trials, a larger --max-loss or more data may help."
         )
     at, score = pair["point"]["test"], pair["point"]["score"]
     loss = f"{abs(100 * at['loss']):.1f} ± {100 * at['loss_stderr']:.1f} points"
     side = "below" if at["loss"] >= 0 else "above"
+    chosen_at = percent(score["accuracy"])
     return (
         f"Pair {pair['id']}: it asks the cloud for {percent(1 - at['coverage'])} of the inputs, "
         f"takes {format_ms(at['mean_latency_ms'])} on average and reaches "
         f"{percent(at['accuracy'])} ± {100 * at['stderr']:.1f} on the test split, {loss} {side} "
-        f"the cloud alone (score split, on which it was chosen: {percent(score['accuracy'])})."
+        f"{_measure(settings)} alone (score split, on which it was chosen: {chosen_at})."
     )
 
 
@@ -81,8 +82,13 @@ def _title(settings: SearchSettings) -> str:
     if asked:
         return f"At {' and '.join(asked)}"
     if settings.max_loss is not None:
-        return f"At most {settings.max_loss:g} points below the cloud alone"
+        return f"At most {settings.max_loss:g} points below {_measure(settings)} alone"
     return f"At {coverage(settings.target_coverage)} coverage"
+
+
+def _measure(settings: SearchSettings) -> str:
+    """What losses are against."""
+    return "the cloud" if settings.search_cloud is None else "the largest cloud"
 
 
 def _notes(settings: SearchSettings) -> list[str]:
@@ -103,6 +109,11 @@ def _notes(settings: SearchSettings) -> list[str]:
         notes.append(
             f"Both networks on the device: the second takes {format_ms(on_device.latency_ms)} and "
             f"{on_device.flash_bytes / 1024:.0f} KB of flash; SRAM is the larger of the two."
+        )
+    if settings.chosen_on_device:
+        notes.append(
+            "Both networks on the device: flash is of both, SRAM the larger, a query takes the "
+            "second one's time."
         )
     if settings.power_mw is not None:
         notes.append(f"Energy is estimated: {settings.power_mw:g} mW while a network runs.")

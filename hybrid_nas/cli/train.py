@@ -139,9 +139,13 @@ def _show(people: Console, document: dict[str, Any], folder: Path) -> None:
         ]
         for figures in document["rounds"]
     ]
-    title = f"int8 accuracy at {document['coverage']:.0%} coverage, on images that no network learns from"
+    coverage = f"{document['coverage']:.0%} coverage"
+    title = f"int8 accuracy at {coverage}, on images that no network learns from"
     columns = ["round", "base", "hybrid", "± 1 se", "cloud", ""]
     people.print(make_table(columns, rows, title=title, numeric=columns[1:5]))
     if document["kept"] == "before":
         people.print("No round was better than the pair as the search left it: that one is kept.")
+    router = document["router"]
+    gave_way = "" if router["deployed"] == router["kind"] else f" ({router['kind']} gave way to it)"
+    people.print(f"Router: {router['deployed']}{gave_way}", markup=False)
     people.print(f"Written to {folder}", markup=False)

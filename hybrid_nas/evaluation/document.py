@@ -11,9 +11,9 @@ from hybrid_nas.routing.bootstrap import Interval
 
 
 def comparison_document(
-    comparison: Comparison, mean_ms: Callable[[float], float | None]
+    comparison: Comparison, costs: Callable[[AtTarget], Mapping[str, float | None]]
 ) -> dict[str, Any]:
-    """Accuracies, differences and curves; shares of 1, coverage keys ``format(c, "g")``."""
+    """Accuracies, differences, costs and curves; shares of 1, coverage keys ``format(c, "g")``."""
     names = next(iter(comparison.at.values())).against
     return {
         "base_accuracy": interval_document(comparison.base),
@@ -29,20 +29,20 @@ def comparison_document(
             for name in names
         },
         "coverages": {
-            format(target, "g"): _target_document(at, mean_ms)
+            format(target, "g"): _target_document(at, costs(at))
             for target, at in comparison.at.items()
         },
         "curves": dict(comparison.curves),
     }
 
 
-def _target_document(at: AtTarget, mean_ms: Callable[[float], float | None]) -> dict[str, Any]:
+def _target_document(at: AtTarget, costs: Mapping[str, float | None]) -> dict[str, Any]:
     return {
         "threshold": at.threshold,
         "coverage": at.coverage,
         **interval_document(at.accuracy, "accuracy"),
         "stderr": at.stderr,
-        "mean_latency_ms": mean_ms(at.coverage),
+        **costs,
         "share_of_the_way": at.share_of_the_way,
         "baselines": {
             name: {

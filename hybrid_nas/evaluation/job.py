@@ -6,20 +6,18 @@ from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from hybrid_nas.evaluation.comparison import (
-    Comparison,
-    choose_confidence,
-    compare,
-    fit_baselines,
-)
+from hybrid_nas.evaluation.arithmetic import arithmetic
+from hybrid_nas.evaluation.comparison import choose_confidence, compare, fit_baselines
+from hybrid_nas.evaluation.costs import CostsInUse, planned_coverage
 from hybrid_nas.evaluation.document import comparison_document, keyed
 from hybrid_nas.evaluation.early_exit import early_exits
 from hybrid_nas.evaluation.looks import FILE, count_looks
 from hybrid_nas.evaluation.promises import calibrate_promises, judge_promises
 from hybrid_nas.evaluation.shift import cloud_is_silent, send_rates, under_corruption
 from hybrid_nas.evaluation.split_computing import split_points
-from hybrid_nas.evaluation.subject import Subject, float_outputs, open_subject
+from hybrid_nas.evaluation.subject import Subject, open_subject
 from hybrid_nas.files import atomic_write
+from hybrid_nas.report.front import deployed_name
 from hybrid_nas.report.plot_evaluation import draw_evaluation
 from hybrid_nas.routing.designs import design
 from hybrid_nas.routing.guarantees import Promise
@@ -39,7 +37,8 @@ class EvaluationJob:
 
     Attributes:
         pair: of a finished run.
-        coverages: targets; None are the run's.
+        coverages: targets; None are the run's, with the coverage that its budget or its bound on
+            the loss planned for the pair.
         promises: to calibrate and to try.
         untrained: the pair as the search left it, even where final training ran.
         severities: of the corruptions; none leaves them and the unknown images out.
@@ -65,7 +64,7 @@ class EvaluationJob:
         """
         directory, number = self.pair.directory, self.pair.number
         looks = count_looks(directory, number)
-        coverages = self.coverages or self.pair.setup.settings.coverages
+        coverages = self._targets()
         say("the pair in int8, on the splits before the test split")
         subject = open_subject(self.pair, coverages, untrained=self.untrained, device=self.device)
         guarantees = calibrate_promises(self.promises, subject)
@@ -81,6 +80,7 @@ class EvaluationJob:
             subject.cloud_correct("test"),
             seed=self.seed,
         )
+        costs = CostsInUse.of(self.pair, comparison.base.value)
         document = {
             "schema": SCHEMA,
             "pair": number,
@@ -94,13 +94,14 @@ class EvaluationJob:
             "seed": self.seed,
             "router": _describe_router(subject),
             "latency": {
-                "edge_ms": subject.edge_ms,
+                **costs.latency_document(),
                 "edge_latency_is": self.pair.document["cost"]["edge_latency_is"],
-                "query_ms": subject.query_ms,
             },
-            **comparison_document(comparison, subject.mean_ms),
+            "costs": costs.document(),
+            "planned": self._planned(coverages),
+            **comparison_document(comparison, costs.at),
             "guarantees": [one.document() for one in judge_promises(guarantees, subject)],
-            "arithmetic": _arithmetic(subject, comparison),
+            "arithmetic": arithmetic(subject, comparison),
             "abstaining": None if subject.cloud is None else _abstaining(subject, coverages),
         }
         say("early exits")
@@ -109,6 +110,21 @@ class EvaluationJob:
         document |= self._shift(subject, say)
         _write(directory, number, document)
         return document
+
+    def _targets(self) -> tuple[float, ...]:
+        if self.coverages:
+            return self.coverages
+        planned = planned_coverage(self.pair)
+        own = () if planned is None else (planned,)
+        return tuple(dict.fromkeys((*self.pair.setup.settings.coverages, *own)))
+
+    def _planned(self, coverages: tuple[float, ...]) -> dict[str, Any] | None:
+        """What was asked of the run, and which of the coverages is to answer it."""
+        planned = planned_coverage(self.pair)
+        if planned is None or planned not in coverages:
+            return None
+        asked = self.pair.document["point"]["asked"]
+        return {"asked": asked, "coverage": format(planned, "g")}
 
     def _shift(self, subject: Subject, say: Say) -> dict[str, Any]:
         if not self.severities:
@@ -137,50 +153,11 @@ def _describe_router(subject: Subject) -> dict[str, Any]:
     return {
         "kind": subject.pair.candidate.router,
         "method": router.method,
+        "deployed": deployed_name(subject.pair.candidate.router, router.method, router.params),
         "params": router.params,
         "flash_bytes": router.flash_bytes,
         "thresholds": keyed(router.thresholds),
     }
-
-
-def _arithmetic(subject: Subject, comparison: Comparison) -> dict[str, Any]:
-    """int8 beside float32: accuracy of the base alone and of the hybrid, by coverage.
-
-    ``search`` is the supernet's own network as the search ran it, ``float32`` the evaluated weights
-    without rounding and with thresholds of their own, ``int8`` what is evaluated.
-    """
-    rows: dict[str, Any] = {
-        "int8": {
-            "base": comparison.base.value,
-            "hybrid": {
-                format(c, "g"): {"accuracy": at.accuracy.value, "coverage": at.coverage}
-                for c, at in comparison.at.items()
-            },
-        }
-    }
-    data, base = subject.data, subject.base
-    threshold = float_outputs(base, data.split("threshold"), "the float32 base on split threshold")
-    test = float_outputs(base, data.split("test"), "the float32 base on split test")
-    router = subject.router.with_thresholds(
-        subject.router.send_score(threshold), tuple(subject.router.thresholds)
-    )
-    score = evaluate_pair(router, test, subject.cloud_correct("test"))
-    rows["float32"] = {
-        "base": score.base.value,
-        "hybrid": {
-            format(c, "g"): {"accuracy": at.accuracy, "coverage": at.coverage}
-            for c, at in score.at.items()
-        },
-    }
-    searched = subject.pair.document
-    rows["search"] = {
-        "base": searched["base"]["test_accuracy"],
-        "hybrid": {
-            c: {"accuracy": at["accuracy"], "coverage": at["coverage"]}
-            for c, at in searched["test"].items()
-        },
-    }
-    return rows
 
 
 def _abstaining(subject: Subject, coverages: tuple[float, ...]) -> dict[str, Any]:
@@ -197,6 +174,7 @@ def _abstaining(subject: Subject, coverages: tuple[float, ...]) -> dict[str, Any
     score = evaluate_pair(router, subject.outputs("test"), None)
     return {
         "method": router.method,
+        "deployed": deployed_name(subject.pair.candidate.router, router.method, router.params),
         "at": {format(c, "g"): asdict(at) for c, at in score.at.items()},
     }
 

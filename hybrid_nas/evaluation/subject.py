@@ -34,7 +34,7 @@ class Subject:
         base: computes what int8 will compute.
         router: with thresholds set on int8 scores of the ``threshold`` split.
         trained: whether final training made it.
-        cloud: the run's cloud, or as final training left it; None for an abstaining classifier.
+        cloud: the pair's cloud, or as final training left it; None for an abstaining classifier.
     """
 
     pair: RunPair
@@ -48,27 +48,6 @@ class Subject:
     def data(self) -> Dataset:
         """The run's data set."""
         return self.pair.setup.data
-
-    @property
-    def edge_ms(self) -> float | None:
-        """Time on the device, router included, as the search has it; None without a table."""
-        found: float | None = self.pair.document["cost"]["edge_latency_ms"]
-        return found
-
-    @property
-    def query_ms(self) -> float:
-        """What a query adds to the time on the device; 0 without a cloud.
-
-        Behind an early router, less what a sent image saves there.
-        """
-        if self.cloud is None:
-            return 0.0
-        saved: float = self.pair.document["cost"].get("saved_latency_ms") or 0.0
-        return self.pair.setup.settings.query_ms - saved
-
-    def mean_ms(self, coverage: float) -> float | None:
-        """Mean latency at a realised coverage; None without a latency table."""
-        return None if self.edge_ms is None else self.edge_ms + (1.0 - coverage) * self.query_ms
 
     def outputs(self, split: Split) -> ModelOutputs:
         """What the int8 base says of a split; computed once."""
@@ -117,7 +96,7 @@ def open_subject(
         router = _fit_router(pair, base, coverages)
     threshold = base.outputs(pair.setup.data.split("threshold"), "the int8 base on split threshold")
     router = router.with_thresholds(router.send_score(threshold), tuple(coverages))
-    cloud = pair.setup.cloud
+    cloud = pair.cloud
     if trained and (pair.folder / CLOUD_FILE).is_file():
         cloud = open_supernet_cloud(pair.folder / CLOUD_FILE)
     return Subject(pair, base, router, trained, cloud, {"threshold": threshold})
@@ -156,14 +135,14 @@ def _read_router(pair: RunPair) -> FittedRouter:
 
 
 def _fit_router(pair: RunPair, base: Int8Base, coverages: Sequence[float]) -> FittedRouter:
-    setup = pair.setup
+    setup, chosen = pair.setup, pair.candidate.cloud
     return fit_pair_router(
         design(pair.candidate.router),
         base.outputs(setup.data.split("fit"), "the int8 base on split fit"),
-        setup.scorer.cloud_correct("fit"),
+        setup.scorer.cloud_correct("fit", chosen),
         base.outputs(setup.data.split("threshold"), "the int8 base on split threshold"),
         tuple(coverages),
         objective=setup.settings.router_objective,
-        cloud=setup.scorer.cloud_answers("fit"),
+        cloud=setup.scorer.cloud_answers("fit", chosen),
         seed=setup.settings.seed,
     )

@@ -132,6 +132,8 @@ def _trial(fields: Fields, position: int, front: Front) -> Trial:
         for objective, value in zip(front.objectives, values, strict=False)
         if value is not None
     }
+    if fields.values.get("point") is not None:  # that is where this one would be run
+        measures["mean_latency_ms"] = fields.fields("point").number("mean_latency_ms")
     number = fields.integer("number")
     seconds = fields.numbers("seconds")
     return Trial(

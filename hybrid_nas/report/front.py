@@ -6,25 +6,13 @@ Values that the document lacks are None. Accuracies and coverages are shares in 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Any, Literal
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from hybrid_nas.report.result import Point, Question, Result, Split
 
 ACCURACY = "accuracy@"
 """Prefix of the objectives that are accuracies at a coverage: ``accuracy@0.7``."""
-
-Split = Literal["score", "test"]
-"""``score``: the split that the search selected on; ``test``: evaluated once, after it."""
-
-
-@dataclass(frozen=True)
-class Result:
-    """What a pair reaches at one target coverage on one split."""
-
-    accuracy: float | None = None
-    stderr: float | None = None
-    coverage: float | None = None
-    mean_latency_ms: float | None = None
-    p95_latency_ms: float | None = None
 
 
 @dataclass(frozen=True)
@@ -41,6 +29,15 @@ class Base:
     test_accuracy: float | None
 
 
+def deployed_name(kind: str, method: str, params: int | None) -> str:
+    """What routes: the design `kind`, or the confidence `method` where nothing was learnt.
+
+    >>> deployed_name("linear-logits", "signed-gain", 33), deployed_name("linear-logits", "msp", 0)
+    ('linear-logits', 'msp')
+    """
+    return method if method and params == 0 else kind
+
+
 @dataclass(frozen=True)
 class Router:
     """The model that keeps or sends: design, what it learnt, and thresholds by coverage key."""
@@ -55,7 +52,7 @@ class Router:
     @property
     def deployed(self) -> str:
         """What runs on the device: the design, or the plain confidence that it gave way to."""
-        return self.method if self.method and self.params == 0 else self.kind
+        return deployed_name(self.kind, self.method, self.params)
 
 
 @dataclass(frozen=True)
@@ -66,13 +63,29 @@ class Cost:
     flash_bytes: int | None
     edge_latency_ms: float | None
     edge_latency_is: str
+    edge_energy_mj: float | None = None
+
+
+@dataclass(frozen=True)
+class OwnCloud:
+    """The cloud of one pair, where the search chose it with the base; costs are its network's."""
+
+    space: str
+    genes: Mapping[str, Any]
+    resolution: int | None
+    macs: int | None
+    params: int | None
+    accuracy: float | None
+    test_accuracy: float | None
+    latency_ms: float | None
 
 
 @dataclass(frozen=True)
 class Pair:
     """One base with its router; results and baselines by coverage key.
 
-    `baselines` maps a method to its accuracies on the test split.
+    `baselines` maps a method to its accuracies on the test split. `point` is where the pair would
+    be run; None where a coverage was asked for. `cloud` is None where all pairs have the same.
     """
 
     id: int
@@ -83,6 +96,8 @@ class Pair:
     test: Mapping[str, Result]
     baselines: Mapping[str, Mapping[str, float]]
     auc: float | None
+    point: Point | None = None
+    cloud: OwnCloud | None = None
 
     def at(self, coverage: str, split: Split) -> Result:
         """The result at a coverage key, all None where there is none."""
@@ -126,7 +141,11 @@ class Objective:
 
 @dataclass(frozen=True)
 class Front:
-    """Everything ``pareto.json`` says; `pairs` by score accuracy at `target`, best first."""
+    """Everything ``pareto.json`` says.
+
+    `pairs` stand best first: by score accuracy at `target`, or, where a budget or a bound on the
+    loss was asked for, by that question, in the document's order.
+    """
 
     board: str
     latency_table: str
@@ -139,9 +158,45 @@ class Front:
     baseline_note: str
     data_name: str
     test_inputs: int | None
+    question: Question = field(default_factory=Question)
+
+    @property
+    def clouds_differ(self) -> bool:
+        """Whether each pair has a cloud of its own; `cloud` is the largest of them then."""
+        return bool(self.pairs) and all(pair.cloud is not None for pair in self.pairs)
+
+    def cloud_of(self, pair: Pair) -> Cloud | None:
+        """The cloud that a pair asks; None without one."""
+        if self.cloud is None or pair.cloud is None:
+            return self.cloud
+        own = pair.cloud
+        return replace(self.cloud, accuracy=own.test_accuracy, latency_ms=own.latency_ms)
 
     @property
     def best(self) -> Pair | None:
-        """The pair with the best *score* at the target; choosing by test would spoil the test."""
+        """The pair that the *score* split puts first; choosing by test would spoil the test.
+
+        Under a bound on the loss it is the first that kept the bound there too; where none did,
+        the nearest.
+        """
+        if self.question.regime != "coverage":
+            return next(filter(self.keeps_bound, self.pairs), self._nearest)
         scored = [pair for pair in self.pairs if pair.at(self.target, "score").accuracy is not None]
         return scored[0] if scored else next(iter(self.pairs), None)
+
+    def keeps_bound(self, pair: Pair) -> bool:
+        """Whether a pair is within the loss on the score split; a budget is kept by design."""
+        bound, loss = self.question.max_loss, self.working(pair, "score").loss
+        return bound is None or (loss is not None and loss <= bound)
+
+    def working(self, pair: Pair, split: Split) -> Result:
+        """The pair as it would be run: at its working point, or else at the target coverage."""
+        return pair.at(self.target, split) if pair.point is None else pair.point.on(split)
+
+    @property
+    def _nearest(self) -> Pair | None:
+        def loss(pair: Pair) -> float:
+            found = self.working(pair, "score").loss
+            return float("inf") if found is None else found
+
+        return min(self.pairs, key=loss, default=None)

@@ -15,6 +15,7 @@ from markupsafe import Markup, escape
 from hybrid_nas import __version__
 from hybrid_nas.report import provenance, words
 from hybrid_nas.report.architecture import stages
+from hybrid_nas.report.columns import cost_columns
 from hybrid_nas.report.documents import Run
 from hybrid_nas.report.front import Front
 from hybrid_nas.report.style import palette_css
@@ -48,11 +49,10 @@ def render_html(run: Run, plots: Mapping[str, str], pair_curves: Mapping[int, st
             verdict=verdict(front),
             methods=_methods(front),
             latency_kinds=sorted({pair.cost.edge_latency_is for pair in front.pairs} - {""}),
-            has_p95=any(
-                result.p95_latency_ms is not None
-                for pair in front.pairs
-                for result in pair.test.values()
-            ),
+            columns=cost_columns(front),
+            asked=words.question(front),
+            in_regime=front.question.regime != "coverage",
+            known={column.name for column in cost_columns(front)},
             plots={name: Markup(svg) for name, svg in plots.items()},
             pair_curves={number: Markup(svg) for number, svg in pair_curves.items()},
             tables=provenance.fact_tables(run.settings),
@@ -96,6 +96,8 @@ def _environment() -> Environment:
         "count": words.count,
         "size": words.size,
         "time": words.time,
+        "energy": words.energy,
+        "significant": words.significant,
         "method": words.method,
         "network": words.network,
         "latency_kind": words.latency_kind,

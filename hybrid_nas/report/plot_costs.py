@@ -16,6 +16,9 @@ from hybrid_nas.units import format_bytes, format_ms
 _KB = 1024.0
 _BAR = 0.62
 _NAME_ROW = -0.9  # above the first bar, which is row 0
+_ROW = 0.7  # from there to the name of a second limit
+_PLATE = {"facecolor": color("paper"), "edgecolor": "none", "pad": 0.8}
+"""Behind texts that a limit's line may run through."""
 
 
 def draw_memory(run: Run) -> Figure | None:
@@ -79,20 +82,26 @@ def draw_latency(run: Run) -> Figure | None:
 
 
 def _draw_mean(axes: Axes, front: Front, pairs: Sequence[Pair], device: Sequence[float]) -> None:
-    dress(axes, f"Mean at {words.coverage(front.target)} coverage", "ms", grid="x")
-    means = [_mean_ms(pair, front.target) for pair in pairs]
+    kept = f"at {words.coverage(front.target)} coverage"
+    where = kept if front.question.regime == "coverage" else "at the working point"
+    dress(axes, f"Mean {where}", "ms", grid="x")
+    means = [_mean_ms(front, pair) for pair in pairs]
     sending = [max(0.0, (mean or 0.0) - own) for mean, own in zip(means, device, strict=True)]
     totals = [own + rest for own, rest in zip(device, sending, strict=True)]
     _bars(axes, pairs, device, "router", label="on the device")
     _bars(axes, pairs, sending, "oracle", after=totals, label="sending, averaged over all inputs")
     query = front.cloud.query_ms if front.cloud is not None else None
     _limit(axes, query or 0.0, "" if query is None else f"cloud alone {format_ms(query)}")
+    budget = front.question.mean_latency_ms
+    if budget is not None:
+        _limit(axes, budget, f"allowed {format_ms(budget)}", _NAME_ROW - _ROW)
+        axes.set_ylim(axes.get_ylim()[0], _NAME_ROW - _ROW - 0.5)
     _write_values(axes, totals, [words.time(mean) for mean in means])
 
 
-def _mean_ms(pair: Pair, target: str) -> float | None:
-    test = pair.at(target, "test").mean_latency_ms
-    return pair.at(target, "score").mean_latency_ms if test is None else test
+def _mean_ms(front: Front, pair: Pair) -> float | None:
+    test = front.working(pair, "test").mean_latency_ms
+    return front.working(pair, "score").mean_latency_ms if test is None else test
 
 
 def _bars(
@@ -135,23 +144,25 @@ def _write_values(axes: Axes, ends: Sequence[float], texts: Sequence[str]) -> No
             fontsize=8.5,
             fontweight="bold" if inside else "normal",
             color=color("paper" if inside else "ink"),
+            bbox=None if inside else _PLATE,
         )
 
 
-def _limit(axes: Axes, at: float, text: str) -> None:
-    """Scale the axis to bars and limit; draw the limit as a line with its name in the top row."""
+def _limit(axes: Axes, at: float, text: str, row: float = _NAME_ROW) -> None:
+    """Scale the axis to bars and limit; draw the limit as a line with its name above the bars."""
     axes.set_xlim(0, max(1.05 * axes.get_xlim()[1], 1.06 * at) or 1.0)
     if text:
         axes.axvline(at, color=color("ink"), linewidth=1.2, linestyle=(0, (4, 2)))
         axes.annotate(
             text,
-            (at, _NAME_ROW),
+            (at, row),
             xytext=(-4, 0),
             ha="right",
             va="center",
             textcoords="offset points",
             fontsize=8.5,
             color=color("ink"),
+            bbox=_PLATE,
         )
 
 

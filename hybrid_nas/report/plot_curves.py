@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -11,9 +13,11 @@ from matplotlib.figure import Figure
 from hybrid_nas.report import words
 from hybrid_nas.report.documents import Curve, Run
 from hybrid_nas.report.front import Front, Pair
+from hybrid_nas.report.result import Result
 from hybrid_nas.report.style import WIDTH_INCHES, color, dress, measured_mark, new_figure
 
 MOST_PANELS = 12
+ROUTER, POINT = "router", "where it would be run"
 _DASHES: dict[str, tuple[float, tuple[float, ...]]] = {
     "entropy": (0, (6, 2)),
     "msp": (0, (3, 1.2)),
@@ -69,7 +73,7 @@ def draw_curve(run: Run, pair: Pair) -> Figure:
     _draw_targets(above, run.front, pair)
     dress(below, x=_coverage_label(run.front), y="router ahead\nby (points)")
     below.axhline(0, color=color("muted"), linewidth=1)
-    router = curve.accuracy.get("router")
+    router = curve.accuracy.get(ROUTER)
     if router is not None:
         for name, values in _baselines(curve).items():
             if name != "oracle":
@@ -99,10 +103,10 @@ def _draw_methods(axes: Axes, curve: Curve) -> None:
             linestyle=_DASHES.get(name, "-"),
             label=words.printable(words.method(name), 30),
         )
-    router = curve.accuracy.get("router")
+    router = curve.accuracy.get(ROUTER)
     if router is None:
         return
-    axes.plot(across, 100 * router, color=color("router"), linewidth=2.4, label="router")
+    axes.plot(across, 100 * router, color=color("router"), linewidth=2.4, label=ROUTER)
     if curve.stderr is not None:
         error = np.nan_to_num(curve.stderr)
         axes.fill_between(
@@ -116,22 +120,29 @@ def _draw_methods(axes: Axes, curve: Curve) -> None:
 
 
 def _draw_targets(axes: Axes, front: Front, pair: Pair) -> None:
-    """The reported points: at the coverage that was reached, which may be above the target."""
+    """The reported points: at the coverage that was reached, which may be above the target.
+
+    Under a budget or a bound on the loss a star is where the pair would be run.
+    """
     for key in front.coverages:
-        result = pair.at(key, "test")
-        if result.accuracy is None:
-            continue
-        coverage = result.coverage if result.coverage is not None else float(key)
-        axes.errorbar(
-            100 * coverage,
-            100 * result.accuracy,
-            yerr=100 * (result.stderr or 0),
-            **measured_mark(),
-        )
+        _draw_result(axes, pair.at(key, "test"), float(key), measured_mark())
+    if pair.point is not None:
+        star = {**measured_mark(), "fmt": "*", "markersize": 13, "zorder": 6}
+        _draw_result(axes, pair.point.test, pair.point.coverage, {**star, "label": POINT})
+
+
+def _draw_result(
+    axes: Axes, result: Result, planned: float | None, mark: Mapping[str, Any]
+) -> None:
+    coverage = planned if result.coverage is None else result.coverage
+    if result.accuracy is None or coverage is None:
+        return
+    error = 100 * (result.stderr or 0)
+    axes.errorbar(100 * coverage, 100 * result.accuracy, yerr=error, **mark)
 
 
 def _baselines(curve: Curve) -> dict[str, np.ndarray]:
-    return {name: values for name, values in curve.accuracy.items() if name != "router"}
+    return {name: values for name, values in curve.accuracy.items() if name != ROUTER}
 
 
 def _left_end(curve: Curve) -> float:
@@ -150,10 +161,11 @@ def _accuracy_label(front: Front) -> str:
 
 def _legend(figure: Figure, axes: Axes) -> None:
     handles, labels = axes.get_legend_handles_labels()
-    if labels:  # the router was drawn last, to be on top; it is named first
+    if labels:  # the router was drawn late, to be on top; it is named first
+        order = sorted(range(len(labels)), key=lambda n: labels[n] != ROUTER)
         figure.legend(
-            handles[-1:] + handles[:-1],
-            labels[-1:] + labels[:-1],
+            [handles[n] for n in order],
+            [labels[n] for n in order],
             ncols=5,
             loc="outside lower left",
             frameon=False,

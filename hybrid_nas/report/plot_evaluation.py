@@ -88,8 +88,10 @@ def draw_latency(document: Mapping[str, Any]) -> Figure | None:
     dress(axes, title, x=label, y=_accuracy_label(document))
     _draw_methods(axes, across, curves)
     _draw_targets(axes, document, lambda at: at["mean_latency_ms"])
+    _draw_timeouts(axes, document)
     cloud = 100.0 * document["cloud_accuracy"]["value"]
-    axes.plot([query_ms], [cloud], "s", color=color("ink"), markersize=5, label="cloud only")
+    cloud_ms = document["latency"]["cloud_only_ms"]
+    axes.plot([cloud_ms], [cloud], "s", color=color("ink"), markersize=5, label="cloud only")
     base = 100.0 * document["base_accuracy"]["value"]
     axes.plot([edge_ms], [base], "o", color=color("ink"), markersize=5, label="device only")
     _legend(figure, axes)
@@ -148,6 +150,24 @@ def _draw_targets(axes: Axes, document: Mapping[str, Any], place: Any) -> None:
             yerr=[[100.0 * max(0.0, accuracy - low)], [100.0 * max(0.0, high - accuracy)]],
             **measured_mark(),
         )
+
+
+def _draw_timeouts(axes: Axes, document: Mapping[str, Any]) -> None:
+    """What is left where some queries are not answered in time and the base answers instead."""
+    if document["costs"]["query"]["answered"] == 1.0:
+        return
+    found = document["coverages"].values()
+    axes.plot(
+        [at["mean_latency_ms"] for at in found],
+        [100.0 * at["accuracy_with_timeouts"] for at in found],
+        "x",
+        color=color("test"),
+        markersize=6,
+        markeredgewidth=1.6,
+        zorder=5,
+        label="router, with timeouts",
+    )
+    axes.set_ylabel(f"{_accuracy_label(document)}, every query answered")
 
 
 def _kind(document: Mapping[str, Any], name: str) -> str | None:

@@ -8,11 +8,12 @@ from matplotlib.figure import Figure
 
 from hybrid_nas.report import words
 from hybrid_nas.report.documents import Run
-from hybrid_nas.report.front import ACCURACY, Front, Objective, Split
+from hybrid_nas.report.front import ACCURACY, Front, Objective, Pair
 from hybrid_nas.report.labels import place_labels
-from hybrid_nas.report.measures import Measure, measure, value_of
+from hybrid_nas.report.measures import Measure, is_accuracy, measure, value_of
+from hybrid_nas.report.pareto_frame import draw_bound, draw_cloud, focus
+from hybrid_nas.report.result import Split
 from hybrid_nas.report.style import color, dress, new_figure
-from hybrid_nas.typing import FloatArray
 
 CROWD = 12
 """With more pairs than this, the plot is taller."""
@@ -48,8 +49,9 @@ def draw_pareto(run: Run) -> Figure | None:
     _draw_front(axes, front, x, y, score)
     _draw_split(axes, front, y, score, "score")
     _draw_split(axes, front, y, test, "test")
-    _focus(axes, np.array(members), np.array(candidates))
-    _draw_cloud(axes, front, y)
+    focus(axes, np.array(members), np.array(candidates), rising=_wanted(front, y) is not False)
+    draw_cloud(axes, front, y)
+    draw_bound(axes, front, x)
     figure.legend(
         *axes.get_legend_handles_labels(),
         loc="outside lower left",
@@ -67,7 +69,10 @@ Points = dict[int, tuple[float, float]]
 
 
 def _axes_of(front: Front) -> tuple[Measure, Measure]:
-    """(x, y): accuracy stands up; x is the first other objective or cost that is known at all."""
+    """(x, y): accuracy stands up; x is the first other objective or cost that is known at all.
+
+    Under a bound on the loss that is x. Under a budget all pairs take about as much on average.
+    """
     objectives = front.objectives or (Objective(ACCURACY + front.target, True),)
     upright = (
         [o for o in objectives if o.name.startswith(ACCURACY)]
@@ -77,34 +82,35 @@ def _axes_of(front: Front) -> tuple[Measure, Measure]:
     y = upright[0].name
     rest = [o.name for o in objectives if o.name != y]
     cloud = front.cloud is not None
-    for name in (*rest, "mean_latency_ms", "edge_latency_ms", "sram_bytes", "macs"):
-        if any(value_of(pair, name, front.target, "score") is not None for pair in front.pairs):
+    mean = () if front.question.regime == "budget" else ("mean_latency_ms",)
+    for name in (*rest, *mean, "edge_latency_ms", "sram_bytes", "macs"):
+        if any(value_of(front, pair, name, "score") is not None for pair in front.pairs):
             return measure(name, cloud), measure(y, cloud)
     return measure(rest[0] if rest else "mean_latency_ms", cloud), measure(y, cloud)
 
 
 def _title(front: Front, x: Measure, y: Measure) -> str:
     board = f" on {words.printable(front.board, 20)}" if front.board else ""
-    what = "accuracy" if y.name.startswith(ACCURACY) else y.label.split(" (")[0]
-    return f"Front{board}: {what} against {x.label.split(' (')[0]}"
+    what = "accuracy" if is_accuracy(y.name) else y.label.split(" (")[0]
+    against = "loss" if x.name == "loss" else x.label.split(" (")[0]
+    return f"Front{board}: {what.removesuffix(' within the loss')} against {against}"
 
 
 def _points(front: Front, x: Measure, y: Measure, split: Split) -> Points:
     points = {}
     for pair in front.pairs:
-        across = value_of(pair, x.name, front.target, split)
-        up = value_of(pair, y.name, front.target, split)
+        across = value_of(front, pair, x.name, split)
+        up = value_of(front, pair, y.name, split)
         if across is not None and up is not None:
             points[pair.id] = (x.scale * across, y.scale * up)
     return points
 
 
 def _draw_front(axes: Axes, front: Front, x: Measure, y: Measure, score: Points) -> None:
-    """The staircase that the front's scores dominate, when small x and large y are wanted."""
-    if not score:
+    """The staircase that the front's scores dominate, when x is to be small, and y is wanted."""
+    if not score or len(front.objectives) != 2:
         return
-    wanted = {objective.name: objective.maximize for objective in front.objectives}
-    if wanted.get(x.name) is not False or wanted.get(y.name) is not True or len(wanted) != 2:
+    if _wanted(front, x) is not False or _wanted(front, y) is None:
         return
     steps = sorted(score.values())
     axes.step(
@@ -115,6 +121,12 @@ def _draw_front(axes: Axes, front: Front, x: Measure, y: Measure, score: Points)
         linewidth=1.1,
         alpha=0.55,
     )
+
+
+def _wanted(front: Front, axis: Measure) -> bool | None:
+    """Whether an axis is an objective to be large; None where it is no objective."""
+    wanted = {objective.name: objective.maximize for objective in front.objectives}
+    return wanted.get(axis.name)
 
 
 def _draw_links(axes: Axes, score: Points, test: Points) -> None:
@@ -132,9 +144,8 @@ def _draw_split(axes: Axes, front: Front, y: Measure, points: Points, split: Spl
         return
     pairs = [pair for pair in front.pairs if pair.id in points]
     across, up = zip(*(points[pair.id] for pair in pairs), strict=True)
-    if y.name.startswith(ACCURACY):
-        key = y.name.removeprefix(ACCURACY)
-        errors = [100 * (pair.at(key, split).stderr or 0) for pair in pairs]
+    if is_accuracy(y.name):
+        errors = [100 * (_stderr(front, pair, y, split) or 0) for pair in pairs]
         axes.errorbar(
             across,
             up,
@@ -160,49 +171,7 @@ def _draw_split(axes: Axes, front: Front, y: Measure, points: Points, split: Spl
     drawn.set_urls([f"#pair-{pair.id}" for pair in pairs])
 
 
-def _draw_cloud(axes: Axes, front: Front, y: Measure) -> None:
-    if front.cloud is None or front.cloud.accuracy is None or not y.name.startswith(ACCURACY):
-        return
-    level = 100 * front.cloud.accuracy
-    query = front.cloud.query_ms
-    each = f", {words.time(query)} each" if query is not None else ""
-    bottom, top = axes.get_ylim()
-    axes.set_ylim(bottom, max(top, level + 0.07 * (level - bottom)))  # room for the name
-    axes.axhline(level, color=color("muted"), linewidth=1, linestyle=(0, (5, 3)))
-    axes.annotate(
-        f"cloud alone: {level:.1f} %{each}",
-        (1, level),
-        xytext=(0, 3),
-        ha="right",
-        xycoords=("axes fraction", "data"),
-        textcoords="offset points",
-        fontsize=8.5,
-        color=color("muted"),
-    )
-
-
-def _focus(axes: Axes, members: FloatArray, candidates: FloatArray) -> None:
-    """Keep poor candidates from squeezing the front: cut the axes, and say how many lie outside."""
-    if not len(members) or not len(candidates):
-        return
-    (left, right), (bottom, top) = axes.get_xlim(), axes.get_ylim()
-    (_, lowest), (rightmost, _) = members.min(axis=0), members.max(axis=0)
-    floor = min(lowest - 0.06 * (top - lowest), np.percentile(candidates[:, 1], 20))
-    floor = max(floor, lowest - 1.5 * (top - lowest), bottom)
-    wall = max(rightmost + 0.2 * (rightmost - left), np.percentile(candidates[:, 0], 80))
-    wall = min(wall, right)
-    hidden = int(((candidates[:, 1] < floor) | (candidates[:, 0] > wall)).sum())
-    if hidden:
-        axes.set_ylim(floor, top)
-        axes.set_xlim(left, wall)
-        what = "candidate lies" if hidden == 1 else "candidates lie"
-        axes.text(
-            1,
-            0.015,
-            f"{hidden} {what} outside this range",
-            transform=axes.transAxes,
-            ha="right",
-            va="bottom",
-            fontsize=8.5,
-            color=color("muted"),
-        )
+def _stderr(front: Front, pair: Pair, y: Measure, split: Split) -> float | None:
+    if y.name.startswith(ACCURACY):
+        return pair.at(y.name.removeprefix(ACCURACY), split).stderr
+    return front.working(pair, split).stderr

@@ -16,16 +16,18 @@ from hybrid_nas.report.front import (
     Front,
     Limits,
     Objective,
+    OwnCloud,
     Pair,
-    Result,
     Router,
 )
+from hybrid_nas.report.read_result import read_point, read_question, read_results
 
 _MEASURE_OF_OBJECTIVE = {
     "mean-latency": "mean_latency_ms",
     "mean-macs": "mean_macs",
     "mean-energy": "mean_energy_mj",
     "accuracy-in-budget": "accuracy_in_budget",
+    "mean-macs-in-budget": "mean_macs_in_budget",
     "mean-latency-within-loss": "mean_latency_ms_within_loss",
     "mean-macs-within-loss": "mean_macs_within_loss",
     "mean-energy-within-loss": "mean_energy_mj_within_loss",
@@ -62,7 +64,9 @@ def read_front(document: Mapping[str, Any] | Fields, where: str = "pareto.json")
         _pair(Fields(item, f"{fields.where}: pairs[{n}]"))
         for n, item in enumerate(fields.items("pairs"))
     ]
-    pairs.sort(key=lambda pair: (-(pair.at(target, "score").accuracy or 0.0), pair.id))
+    question = read_question(fields)
+    if question.regime == "coverage":
+        pairs.sort(key=lambda pair: (-(pair.at(target, "score").accuracy or 0.0), pair.id))
     return Front(
         board=fields.text("board"),
         latency_table=fields.text("latency_table"),
@@ -75,6 +79,7 @@ def read_front(document: Mapping[str, Any] | Fields, where: str = "pareto.json")
         baseline_note=fields.text("baseline_note"),
         data_name=fields.fields("data").text("name"),
         test_inputs=fields.fields("data").integer("test_images"),
+        question=question,
     )
 
 
@@ -143,14 +148,30 @@ def _pair(fields: Fields) -> Pair:
             flash_bytes=cost.integer("flash_bytes"),
             edge_latency_ms=cost.number("edge_latency_ms"),
             edge_latency_is=cost.text("edge_latency_is"),
+            edge_energy_mj=cost.number("edge_energy_mj"),
         ),
-        score=_results(fields.fields("hybrid")),
-        test=_results(fields.fields("test")),
+        score=read_results(fields.fields("hybrid")),
+        test=read_results(fields.fields("test")),
         baselines={
             name: fields.fields("baselines").numbers(name)
             for name in fields.fields("baselines").values
         },
         auc=fields.number("auc"),
+        point=None if fields.values.get("point") is None else read_point(fields.fields("point")),
+        cloud=None if fields.values.get("cloud") is None else _own_cloud(fields.fields("cloud")),
+    )
+
+
+def _own_cloud(fields: Fields) -> OwnCloud:
+    return OwnCloud(
+        space=fields.text("space"),
+        genes=fields.fields("genes").values,
+        resolution=fields.integer("resolution"),
+        macs=fields.integer("macs"),
+        params=fields.integer("params"),
+        accuracy=fields.number("accuracy"),
+        test_accuracy=fields.number("test_accuracy"),
+        latency_ms=fields.number("latency_ms"),
     )
 
 
@@ -166,21 +187,6 @@ def _base(fields: Fields) -> Base:
         params=fields.integer("params"),
         accuracy=fields.number("accuracy"),
         test_accuracy=fields.number("test_accuracy"),
-    )
-
-
-def _results(fields: Fields) -> dict[str, Result]:
-    return {coverage: _result(fields.fields(coverage)) for coverage in fields.values}
-
-
-def _result(fields: Fields) -> Result:
-    stderr = fields.number("stderr")
-    return Result(
-        accuracy=fields.number("accuracy"),
-        stderr=None if stderr is None else abs(stderr),
-        coverage=fields.number("coverage"),
-        mean_latency_ms=fields.number("mean_latency_ms"),
-        p95_latency_ms=fields.number("p95_latency_ms"),
     )
 
 

@@ -20,6 +20,7 @@ from hybrid_nas.report.verdict import verdict
 from hybrid_nas.units import KIB
 
 REPORT_NAME = "report.html"
+_ORDER = {"coverage": "best score", "budget": "best", "loss": "cheapest"}
 
 
 @dataclass(frozen=True)
@@ -49,8 +50,8 @@ def show_front(console: Console, front: Front, page: Path) -> None:
     only if it is there.
     """
     if front.pairs:
-        kept = words.coverage(front.target)
-        console.print(Text(f"Front at {kept} coverage, best score first", style="bold"))
+        order = _ORDER[front.question.regime]
+        console.print(Text(f"Front {words.question(front)}, {order} first", style="bold"))
         console.print(_table(console, front))
         console.print()
     console.print(Text(verdict(front).headline))
@@ -60,15 +61,35 @@ def show_front(console: Console, front: Front, page: Path) -> None:
 
 
 def _columns(front: Front) -> list[_Column]:
-    target = front.target
     tested = all(pair.base.test_accuracy is not None for pair in front.pairs)
 
     def alone(pair: Pair) -> float | None:
         return pair.base.test_accuracy if tested else pair.base.accuracy
 
     def mean_ms(pair: Pair) -> float | None:
-        test = pair.at(target, "test").mean_latency_ms
-        return pair.at(target, "score").mean_latency_ms if test is None else test
+        test = front.working(pair, "test").mean_latency_ms
+        return front.working(pair, "score").mean_latency_ms if test is None else test
+
+    def sent(pair: Pair) -> float | None:
+        kept = None if pair.point is None else pair.point.test.coverage
+        return None if kept is None else 1.0 - kept
+
+    def energy(pair: Pair) -> str:
+        return words.significant(front.working(pair, "test").mean_energy_mj)
+
+    def days(pair: Pair) -> str:
+        return words.significant(front.working(pair, "test").battery_days)
+
+    def cloud_macs(pair: Pair) -> str:
+        return words.scaled(None if pair.cloud is None else pair.cloud.macs, 1e6)
+
+    def cloud_alone(pair: Pair) -> str:
+        return words.scaled(None if pair.cloud is None else pair.cloud.test_accuracy, 0.01)
+
+    def mean_macs(pair: Pair) -> str:
+        if not front.clouds_differ:
+            return words.DASH
+        return words.scaled(front.working(pair, "test").mean_macs, 1e6)
 
     return [
         _Column("pair", "", lambda pair: str(pair.id), 0),
@@ -78,9 +99,15 @@ def _columns(front: Front) -> list[_Column]:
         _Column("flash", "KB", lambda pair: words.scaled(pair.cost.flash_bytes, KIB), 7),
         _Column("device", "ms", lambda pair: words.scaled(pair.cost.edge_latency_ms), 8),
         _Column("alone", "%", lambda pair: words.scaled(alone(pair), 0.01), 4),
-        _Column("score", "%", lambda pair: words.bare_accuracy(pair.at(target, "score")), 3),
-        _Column("test", "%", lambda pair: words.bare_accuracy(pair.at(target, "test")), 1),
+        _Column("cloud", "M", cloud_macs, 4),
+        _Column("alone", "%", cloud_alone, 5),
+        _Column("score", "%", lambda pair: words.bare_accuracy(front.working(pair, "score")), 3),
+        _Column("test", "%", lambda pair: words.bare_accuracy(front.working(pair, "test")), 1),
         _Column("mean", "ms", lambda pair: words.scaled(mean_ms(pair)), 2),
+        _Column("MACs", "mean M", mean_macs, 2),
+        _Column("sent", "%", lambda pair: words.scaled(sent(pair), 0.01), 3),
+        _Column("energy", "mJ", energy, 4),
+        _Column("charge", "days", days, 5),
         _Column(
             "router", "", lambda pair: words.printable(pair.router.deployed, 16), 9, right=False
         ),

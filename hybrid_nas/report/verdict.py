@@ -5,7 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from hybrid_nas.report import words
-from hybrid_nas.report.front import Front, Pair, Split
+from hybrid_nas.report.answer import of_budget, within_bound
+from hybrid_nas.report.front import Front, Pair
+from hybrid_nas.report.result import Split
 from hybrid_nas.units import format_ms
 
 ORACLE = "oracle"
@@ -29,7 +31,7 @@ class Rival:
 
 
 def verdict(front: Front) -> Verdict:
-    """What the run found, at the target coverage, for the pair that the score split puts first."""
+    """What the run found, as it was asked, for the pair that the score split puts first."""
     pair = front.best
     if pair is None:
         return Verdict(
@@ -39,7 +41,14 @@ def verdict(front: Front) -> Verdict:
                 "board, or a smaller search space.",
             ),
         )
-    sentences = (_routing(front, pair), _latency(front, pair), _memory(front, pair))
+    sentences = (
+        _asking(front, pair),
+        _timeouts(front, pair),
+        _routing(front, pair),
+        _latency(front, pair),
+        _energy(front, pair),
+        _memory(front, pair),
+    )
     return Verdict(_headline(front, pair), tuple(filter(None, sentences)))
 
 
@@ -58,13 +67,17 @@ def best_rival(front: Front, pair: Pair, coverage: str) -> Rival | None:
 
 
 def _headline(front: Front, pair: Pair) -> str:
-    split: Split = "score" if pair.at(front.target, "test").accuracy is None else "test"
-    result = pair.at(front.target, split)
+    split: Split = "score" if front.working(pair, "test").accuracy is None else "test"
+    result = front.working(pair, split)
     kept = words.coverage(front.target)
     if result.accuracy is None:
-        return f"Pair {pair.id} comes first, but its accuracy at {kept} coverage is not known."
+        return f"Pair {pair.id} comes first, but its accuracy {words.question(front)} is not known."
     reached = f"{words.accuracy(result)}"
-    if front.cloud is None:
+    if front.question.regime == "loss":
+        found = within_bound(front, pair, result, split)
+    elif front.question.regime == "budget":
+        found = f"Pair {pair.id} reaches {reached} ({split} split) {of_budget(front, result)}"
+    elif front.cloud is None:
         found = (
             f"Pair {pair.id} answers {kept} of the inputs and is right on {reached} of these "
             f"({split} split)"
@@ -74,6 +87,25 @@ def _headline(front: Front, pair: Pair) -> str:
     return "; ".join([found, *filter(None, [", ".join(_references(front, pair))])]) + "."
 
 
+def _asking(front: Front, pair: Pair) -> str:
+    """How often a pair asks that was given a budget or a bound."""
+    test = front.working(pair, "test")
+    if pair.point is None or test.coverage is None:
+        return ""
+    text = f"It asks the cloud for {words.percent(1 - test.coverage)} of the inputs"
+    reached = f" and reaches {words.accuracy(test)}" if front.question.regime == "loss" else ""
+    return f"{text}{reached}."
+
+
+def _timeouts(front: Front, pair: Pair) -> str:
+    """What is left where the base has to answer."""
+    test = front.working(pair, "test")
+    if test.accuracy_with_timeouts is None or test.accuracy_with_timeouts == test.accuracy:
+        return ""
+    expected = words.percent(test.accuracy_with_timeouts)
+    return f"Where no answer comes in time the base answers: {expected} are to be expected then."
+
+
 def _references(front: Front, pair: Pair) -> list[str]:
     """What the two models reach without each other."""
     parts = []
@@ -81,8 +113,11 @@ def _references(front: Front, pair: Pair) -> list[str]:
         parts.append(f"base alone {words.percent(pair.base.test_accuracy)}")
     elif pair.base.accuracy is not None:
         parts.append(f"base alone {words.percent(pair.base.accuracy)} (score split)")
-    if front.cloud is not None and front.cloud.accuracy is not None:
-        parts.append(f"cloud alone {words.percent(front.cloud.accuracy)}")
+    cloud = front.cloud_of(pair)
+    if cloud is not None and cloud.accuracy is not None:
+        parts.append(f"cloud alone {words.percent(cloud.accuracy)}")
+        if pair.cloud is not None and front.cloud is not None:
+            parts[-1] = f"its {parts[-1]}, the largest {words.percent(front.cloud.accuracy)}"
     return parts
 
 
@@ -92,19 +127,20 @@ def _routing(front: Front, pair: Pair) -> str:
         return ""
     lead = words.points(abs(rival.lead)).lstrip("+")
     name, reached = words.method(rival.method), words.percent(rival.accuracy)
-    if lead == "0.0":
-        return f"Its router is level with the best plain confidence ({name}, {reached})."
+    where = "" if pair.point is None else f"at {words.coverage(front.target)} coverage "
     side = "above" if rival.lead > 0 else "below"
-    return f"Its router is {lead} points {side} the best plain confidence ({name}, {reached})."
+    far = "level with" if lead == "0.0" else f"{lead} points {side}"
+    return _sentence(f"{where}its router is {far} the best plain confidence ({name}, {reached})")
 
 
 def _latency(front: Front, pair: Pair) -> str:
-    test, score = pair.at(front.target, "test"), pair.at(front.target, "score")
+    test, score = front.working(pair, "test"), front.working(pair, "score")
     mean = test.mean_latency_ms if test.mean_latency_ms is not None else score.mean_latency_ms
     edge = pair.cost.edge_latency_ms
     parts = []
-    if mean is not None and front.cloud is not None:
-        query = front.cloud.query_ms
+    cloud = front.cloud_of(pair)
+    if mean is not None and cloud is not None:
+        query = cloud.query_ms
         parts.append(f"one input takes {format_ms(mean)} on average")
         if query is not None:
             parts[0] += f" (the cloud alone {format_ms(query)})"
@@ -115,7 +151,22 @@ def _latency(front: Front, pair: Pair) -> str:
             + f"{format_ms(edge)} on the device"
             + (f" ({kind})" if kind else "")
         )
+    if test.p95_latency_ms is not None:
+        parts.append(f"95 % of them are answered within {format_ms(test.p95_latency_ms)}")
     return _sentence(", ".join(parts))
+
+
+def _energy(front: Front, pair: Pair) -> str:
+    """Energy of an input and what a charge lasts, where the run knows them; estimates both."""
+    test, parts = front.working(pair, "test"), []
+    if test.mean_energy_mj is not None:
+        device = pair.cost.edge_energy_mj
+        parts.append(f"one input takes {words.energy(test.mean_energy_mj)} on average")
+        if device is not None and front.cloud is not None:
+            parts.append(f"{words.energy(device)} on the device")
+    if test.battery_days is not None:
+        parts.append(f"a charge lasts {words.significant(test.battery_days)} days")
+    return _sentence(", ".join(parts) + (" (estimated)" if parts else ""))
 
 
 def _memory(front: Front, pair: Pair) -> str:

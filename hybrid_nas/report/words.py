@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import unicodedata
 
-from hybrid_nas.report.front import Limits, Pair, Result
+from hybrid_nas.report.front import Front, Limits, Pair
+from hybrid_nas.report.result import Result
 from hybrid_nas.units import format_bytes, format_ms
 
 DASH = "–"
@@ -51,6 +52,22 @@ def scaled(value: float | None, unit: float = 1.0) -> str:
     if abs(number) >= 999.95:
         return f"{number:.0f}"
     return f"{number:.1f}" if abs(number) >= 9.995 else f"{number:.2f}"
+
+
+def significant(value: float | None) -> str:
+    """`value` to three significant digits, for such columns: ``0.0123``, ``24.2``, ``1467``.
+
+    >>> significant(0.01234), significant(24.21), significant(1467.2)
+    ('0.0123', '24.2', '1467')
+    """
+    if value is None:
+        return DASH
+    return f"{value:.0f}" if abs(value) >= 99.95 else f"{value:.3g}"
+
+
+def energy(energy_mj: float | None) -> str:
+    """An energy: ``24.2 mJ``."""
+    return DASH if energy_mj is None else f"{significant(energy_mj)} mJ"
 
 
 def points(difference: float | None) -> str:
@@ -117,6 +134,19 @@ def fit(used: int | None, limit: int | None) -> str:
     spare = limit - used
     rest = f"{format_bytes(spare)} to spare" if spare >= 0 else f"{format_bytes(-spare)} too much"
     return f"{format_bytes(used)} of {format_bytes(limit)} ({rest})"
+
+
+def question(front: Front) -> str:
+    """What the run was asked for: ``at 70 % coverage``, ``at a mean latency of at most 1 s``."""
+    asked = front.question
+    if asked.max_loss is not None:
+        return f"at most {100 * asked.max_loss:g} points below the cloud alone"
+    budgets = []
+    if asked.mean_latency_ms is not None:
+        budgets.append(f"a mean latency of at most {format_ms(asked.mean_latency_ms)}")
+    if asked.mean_energy_mj is not None:
+        budgets.append(f"a mean energy of at most {energy(asked.mean_energy_mj)}")
+    return f"at {' and '.join(budgets) or coverage(front.target) + ' coverage'}"
 
 
 def limits(allowed: Limits) -> str:

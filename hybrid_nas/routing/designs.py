@@ -1,8 +1,9 @@
 """Router designs: what a router reads, how wide it is, and what that costs on the device.
 
-A design is part of the search space, so its cost is known before anything is fitted. Costs are
-upper bounds over the objectives: two outputs are counted, as the signed gain needs, although others
-need one.
+A design is part of the search space, so its cost is known before anything is fitted. Bytes are
+those of firmware/router (`export.device_router`) where they are largest: with two outputs, as the
+signed gain needs, although other objectives need one, and with the constants of a threshold that
+follows its inputs. Tests compare them with what the device takes.
 """
 
 from __future__ import annotations
@@ -14,10 +15,8 @@ from hybrid_nas.routing.outputs import ModelOutputs
 from hybrid_nas.routing.signals import Block, count_signals
 
 MAX_OUTPUTS = 2
-_THRESHOLD_BYTES = 4
-_PER_CHANNEL_BYTES = 8  # int32 bias, and 32 bits of multiplier and shift
-_PER_STATISTIC_BYTES = 8  # 32-bit offset and multiplier that bring one of `stats` to int8
-_WIDE_BYTES = 4  # of an output, which stays 32 bits wide, and of a class's float score
+_FIXED_BYTES = 32 + 4 + 24  # shapes and pointers, the threshold, the rate controller's constants
+_FLOAT_BYTES = 4
 
 
 @dataclass(frozen=True)
@@ -74,31 +73,32 @@ class RouterDesign:
         """Weights and biases."""
         return self.macs(n_classes, n_features) + self._channels()
 
-    def weight_bytes(self, n_classes: int, n_features: int) -> int:
-        """Bytes of int8 weights."""
-        return self.macs(n_classes, n_features)
-
-    def bias_bytes(self, n_classes: int, n_features: int) -> int:
-        """Bytes of int32 biases, of scales, and of the threshold.
-
-        Each of the `stats` has its own scale; the other blocks are int8 tensors of the base
-        already, and their standardisation is folded into the first layer (`RouterNetwork.folded`).
-        """
-        stats = count_signals(("stats",), n_classes, n_features) if "stats" in self.blocks else 0
-        return constant_bytes(self._channels()) + stats * _PER_STATISTIC_BYTES
-
     def flash_bytes(self, n_classes: int, n_features: int) -> int:
-        """Bytes of flash for the router's constants; its code is part of the runtime."""
-        return self.weight_bytes(n_classes, n_features) + self.bias_bytes(n_classes, n_features)
+        """Bytes of flash for the router's constants; its code is part of the runtime.
+
+        Statistics have float weights. The other blocks are int8 tensors of the base already, or a
+        class: each has int8 weights, and a scale per output.
+        """
+        if not self.blocks:
+            return _FIXED_BYTES
+        stats = self._n_stats(n_classes)
+        integers = self.n_signals(n_classes, n_features) - stats
+        blocks = len(self.blocks) - ("stats" in self.blocks)
+        return constant_bytes(integers, blocks, stats, self.hidden, MAX_OUTPUTS)
 
     def sram_bytes(self, n_classes: int, n_features: int) -> int:
-        """Bytes of SRAM while it runs: int8 signals and hidden units, wide outputs, class scores.
+        """Bytes of SRAM while it runs: the int8 scores and features, statistics and hidden units.
 
-        Nothing is assumed to lie in the base's own buffers. Class scores are floats, from which
-        confidences and the `stats` are computed; an early router has none.
+        Scores and features are counted as if they lay outside the base's own buffers. An early
+        router reads a tensor that the base holds anyway and sums up its channels.
         """
-        wide = (MAX_OUTPUTS if self.blocks else 1) + (0 if self.cut else n_classes)
-        return self.n_signals(n_classes, n_features) + self.hidden + _WIDE_BYTES * wide
+        wide = self._n_stats(n_classes) + self.hidden + (n_features if self.cut else 0)
+        read = 0 if self.cut else _words(n_classes)
+        read += _words(n_features) if self.needs_features else 0
+        return _FLOAT_BYTES * wide + read
+
+    def _n_stats(self, n_classes: int) -> int:
+        return count_signals(("stats",), n_classes, 0) if "stats" in self.blocks else 0
 
     def _channels(self) -> int:
         return self.hidden + MAX_OUTPUTS if self.blocks else 0
@@ -109,9 +109,23 @@ def layer_macs(n_signals: int, hidden: int, n_outputs: int) -> int:
     return n_signals * hidden + hidden * n_outputs if hidden else n_signals * n_outputs
 
 
-def constant_bytes(channels: int) -> int:
-    """Bytes of the biases and scales of so many output channels, and of the threshold."""
-    return channels * _PER_CHANNEL_BYTES + _THRESHOLD_BYTES
+def constant_bytes(integers: int, blocks: int, stats: int, hidden: int, outputs: int) -> int:
+    """Bytes of a fitted router's constants, its thresholds included.
+
+    Args:
+        integers: signals with int8 weights.
+        blocks: of these; each has one float scale for each output of the first layer.
+        stats: signals with float weights.
+        hidden: units; their own weights are floats. 0 for a linear router.
+        outputs: of the last layer.
+    """
+    first = hidden or outputs
+    floats = first * (1 + stats + blocks) + (outputs * (1 + hidden) if hidden else 0)
+    return _FIXED_BYTES + _words(integers * first) + _FLOAT_BYTES * floats
+
+
+def _words(n_bytes: int) -> int:
+    return (n_bytes + 3) // 4 * 4
 
 
 _LOGIT_BLOCKS: tuple[Block, ...] = ("stats", "class", "logits")

@@ -47,6 +47,11 @@ class FittedRouter:
         return self.design if self.network is not None else DESIGNS["confidence"]
 
     @property
+    def deployed_name(self) -> str:
+        """What routes: the design's name, or the plain confidence's."""
+        return self.design.kind if self.network is not None else self.method
+
+    @property
     def break_even(self) -> bool:
         """Whether a score of 0 means that base and cloud are equally likely to be right."""
         return self.method in OBJECTIVES and OBJECTIVES[self.method].break_even

@@ -217,8 +217,8 @@ class GainRouter:
 
     @property
     def flash_bytes_(self) -> int:
-        """Bytes of int8 weights, of biases and scales, and of the threshold, as in `designs`."""
-        return self.macs_ + constant_bytes(self.params_ - self.macs_)
+        """Bytes of its constants on a device, as in `designs`, with one int8 block of signals."""
+        return constant_bytes(self.n_features_in_, 1, 0, self.hidden, len(self.network_.heads))
 
     def _checked(self, signals: FloatArray) -> FloatArray:
         return checks.real_array(signals, 2, "signals").astype(np.float64)

@@ -10,6 +10,7 @@ from typing import Any
 
 from hybrid_nas.errors import InputError
 from hybrid_nas.hardware.estimate import estimate
+from hybrid_nas.hardware.limits import Limits
 from hybrid_nas.hardware.runtimes import load_runtime
 from hybrid_nas.hardware.uplink import UplinkImage
 from hybrid_nas.search.prices import Prices
@@ -39,9 +40,12 @@ def complete(settings: SearchSettings) -> SearchSettings:
         settings = replace(settings, power_mw=table.energy.power_mw)
     if settings.uplink is not None and settings.uplink_bytes is None:
         settings = replace(settings, uplink_bytes=_picture_bytes(setup))
-    if settings.cloud_on_device and settings.device_cloud is None:
+    if settings.chosen_on_device:
+        settings = _with_clouds_on_device(settings, setup)
+    elif settings.cloud_on_device and settings.device_cloud is None:
         settings = _with_device_cloud(settings, setup)
-    if settings.cloud_macs is None and "mean-macs" in " ".join(settings.objectives):
+    wants_macs = "mean-macs" in " ".join(settings.objectives) and settings.search_cloud is None
+    if settings.cloud_macs is None and wants_macs:
         network = _cloud_architecture(setup)
         if network is not None:
             settings = replace(settings, cloud_macs=network.macs)
@@ -83,26 +87,15 @@ def _with_device_cloud(settings: SearchSettings, setup: SearchSetup) -> SearchSe
         reserve_sram_bytes=settings.reserve_sram_bytes,
     )
     if alone.latency_ms is None:
-        raise InputError(
-            f"--cloud-on-device needs a latency table for board {settings.board} with runtime "
-            f"{settings.runtime}: give --table FILE"
-        )
+        raise _no_table(settings)
     taken = DeviceCloud(
         alone.sram_bytes,
         alone.flash_bytes - runtime.flash.fixed_bytes,
         alone.latency_ms,
         alone.macs,
     )
-    for what, needed, limit in (
-        ("SRAM", taken.sram_bytes, limits.sram_bytes),
-        ("flash", alone.flash_bytes, limits.flash_bytes),
-    ):
-        if needed > limit:
-            raise InputError(
-                f"--cloud-on-device: the cloud's network alone takes {format_bytes(needed)} of "
-                f"{what}, and the limit is {format_bytes(limit)}: give a smaller --cloud, or a "
-                "board with more"
-            )
+    sizes = (taken.sram_bytes, alone.flash_bytes)
+    _check_alone(limits, *sizes, "the cloud's network", "give a smaller --cloud")
     changes: dict[str, Any] = {
         "device_cloud": asdict(taken),
         "cloud_macs": taken.macs,
@@ -114,3 +107,41 @@ def _with_device_cloud(settings: SearchSettings, setup: SearchSetup) -> SearchSe
         height, width, channels = network.input_shape
         changes["uplink_image"] = f"{width}x{height}x{channels}"
     return replace(settings, **changes)
+
+
+def _with_clouds_on_device(settings: SearchSettings, setup: SearchSetup) -> SearchSettings:
+    """Both networks on the device, the second one chosen: nothing is sent.
+
+    What each cloud takes is the search's to count; the largest one's time stands for the cloud that
+    pairs are measured by.
+    """
+    if setup.table is None:
+        raise _no_table(settings)
+    costs = setup.cloud_costs
+    assert costs is not None and costs.device is not None
+    ends = costs.device.evaluate(costs.space.extremes())
+    sizes = (int(ends.sram_bytes[0]), int(ends.flash_bytes[0]))
+    mend = "give --search-cloud a supernet with smaller networks"
+    _check_alone(setup.limits, *sizes, "the smallest cloud", mend)
+    return replace(settings, uplink_ms=0.0, cloud_ms=float(ends.latency_ms[1]))
+
+
+def _no_table(settings: SearchSettings) -> InputError:
+    return InputError(
+        f"--cloud-on-device needs a latency table for board {settings.board} with runtime "
+        f"{settings.runtime}: give --table FILE"
+    )
+
+
+def _check_alone(
+    limits: Limits, sram_bytes: int, flash_bytes: int, network: str, mend: str
+) -> None:
+    for what, needed, limit in (
+        ("SRAM", sram_bytes, limits.sram_bytes),
+        ("flash", flash_bytes, limits.flash_bytes),
+    ):
+        if needed > limit:
+            raise InputError(
+                f"--cloud-on-device: {network} alone takes {format_bytes(needed)} of {what}, and "
+                f"the limit is {format_bytes(limit)}: {mend}, or a board with more"
+            )

@@ -16,7 +16,7 @@ from hybrid_nas.routing.ranking import Curve, oracle_accuracy
 from hybrid_nas.routing.scoring import PairScore, evaluate_pair, pair_curve
 from hybrid_nas.search.pareto import non_dominated
 from hybrid_nas.search.prices import Device
-from hybrid_nas.search.score import AtCoverage, WorkingPoint
+from hybrid_nas.search.score import AtCoverage, PairFigures, WorkingPoint
 from hybrid_nas.search.scorer import Scorer
 from hybrid_nas.search.settings import SearchSettings
 from hybrid_nas.search.worker import ScoredPair, losses
@@ -37,6 +37,7 @@ class FrontPair:
         test_score: everything else that was found there.
         curves: accuracy over coverage of the router and the baselines on the test split.
         point: what comes of the planned threshold on the test split, in a regime.
+        cloud_accuracy: there, of the pair's own cloud alone; None where all pairs have the same.
     """
 
     scored: ScoredPair
@@ -45,6 +46,7 @@ class FrontPair:
     test_score: PairScore
     curves: dict[str, list[float]]
     point: WorkingPoint | None = None
+    cloud_accuracy: float | None = None
 
 
 def pareto_front(pairs: list[ScoredPair], settings: SearchSettings) -> list[ScoredPair]:
@@ -71,18 +73,19 @@ def judge(pair: ScoredPair, scorer: Scorer) -> FrontPair:
     )
     router = scorer.fit_router(candidate, device)
     outputs = scorer.run_base(candidate.genes, ("test",))["test"]
-    cloud = scorer.cloud_correct("test")
+    cloud, prices = scorer.cloud_correct("test", candidate.cloud), scorer.prices_of(candidate)
     score = evaluate_pair(router, outputs, cloud)
     device = replace(device, base_accuracy=score.base.value)
     test = {
-        coverage: scorer.prices.at(Estimate(found.accuracy, found.stderr), found.coverage, device)
+        coverage: prices.at(Estimate(found.accuracy, found.stderr), found.coverage, device)
         for coverage, found in score.at.items()
     }
     plan, point = scorer.plan(candidate, router, device), None
     if plan is not None:
         send_score = router.send_score(outputs)
-        point = scorer.decided_point(plan, send_score, outputs, "test", device)
-    return FrontPair(pair, router, test, score, test_curves(router, outputs, cloud), point)
+        point = scorer.decided_point(candidate, plan, send_score, outputs, "test", device)
+    own = None if candidate.cloud is None or cloud is None else float(cloud.mean())
+    return FrontPair(pair, router, test, score, test_curves(router, outputs, cloud), point, own)
 
 
 def test_curves(
@@ -109,7 +112,7 @@ def describe_pair(
     figures, router = pair.scored.figures, pair.router
     space = scorer.runner.supernet.space
     genes = space.to_dict(pair.scored.candidate.genes)
-    edge_mj = scorer.prices.edge_energy_mj(figures.edge_latency_ms)
+    edge_mj = scorer.prices_of(pair.scored.candidate).edge_energy_mj(figures.edge_latency_ms)
     return {
         "id": number,
         "trial": pair.scored.number,
@@ -147,6 +150,31 @@ def describe_pair(
             if name in pair.test_score.baselines
         },
         **_point(pair, scorer.settings),
+        **_own_cloud(pair, scorer),
+    }
+
+
+def _own_cloud(pair: FrontPair, scorer: Scorer) -> dict[str, Any]:
+    """The entry ``cloud``, where it was chosen with the base."""
+    figures, chosen, costs = (
+        pair.scored.figures.cloud,
+        pair.scored.candidate.cloud,
+        scorer.clouds.costs,
+    )
+    if figures is None or chosen is None or costs is None:
+        return {}
+    genes = costs.space.to_dict(chosen)
+    return {
+        "cloud": {
+            "space": costs.space.name,
+            "genes": genes,
+            "resolution": genes["resolution"],
+            "macs": figures.macs,
+            "params": figures.params,
+            "accuracy": figures.accuracy,
+            "test_accuracy": pair.cloud_accuracy,
+            "latency_ms": figures.latency_ms,
+        }
     }
 
 
@@ -191,9 +219,11 @@ def _finite(value: float) -> float | None:
 def describe_trials(pairs: Sequence[ScoredPair], scorer: Scorer) -> dict[str, Any]:
     """``trials.json``: every scored candidate."""
     space, coverage = scorer.runner.supernet.space, scorer.settings.target_coverage
+    clouds = scorer.clouds.costs
     rows = []
     for pair in pairs:
-        figures = pair.figures
+        figures, chosen = pair.figures, pair.candidate.cloud
+        own = None if chosen is None or clouds is None else clouds.space.to_dict(chosen)
         rows.append(
             {
                 "number": pair.number,
@@ -210,6 +240,7 @@ def describe_trials(pairs: Sequence[ScoredPair], scorer: Scorer) -> dict[str, An
                 "params": figures.params,
                 "method": figures.method,
                 **({} if figures.point is None else {"point": _at(figures.point.at)}),
+                **_cloud_of_trial(own, figures),
                 "seconds": {
                     "total": sum(figures.seconds.values()),
                     **{key: float(value) for key, value in figures.seconds.items()},
@@ -217,3 +248,15 @@ def describe_trials(pairs: Sequence[ScoredPair], scorer: Scorer) -> dict[str, An
             }
         )
     return {"schema": "hybrid-nas/trials/1", "trials": rows}
+
+
+def _cloud_of_trial(genes: dict[str, Any] | None, figures: PairFigures) -> dict[str, Any]:
+    if genes is None or figures.cloud is None:
+        return {}
+    return {
+        "cloud": {
+            "genes": genes,
+            "macs": figures.cloud.macs,
+            "accuracy": figures.cloud.accuracy,
+        }
+    }

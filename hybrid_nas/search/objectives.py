@@ -19,7 +19,7 @@ AT_COVERAGE = ("accuracy", "mean-latency", "mean-macs", "mean-energy")
 """Objectives that depend on how often the cloud is asked."""
 AT_POINT: dict[Regime, dict[str, str]] = {
     "coverage": {},
-    "budget": {"accuracy": "accuracy-in-budget"},
+    "budget": {"accuracy": "accuracy-in-budget", "mean-macs": "mean-macs-in-budget"},
     "loss": {
         "mean-latency": "mean-latency-within-loss",
         "mean-macs": "mean-macs-within-loss",
@@ -30,8 +30,22 @@ AT_POINT: dict[Regime, dict[str, str]] = {
 _POINT_NAMES = ("loss", *(name for renamed in AT_POINT.values() for name in renamed.values()))
 
 
-def objectives_of(regime: Regime, given: tuple[str, ...]) -> tuple[str, ...]:
-    """The objectives as a regime means them; the regime's own where the default was given.
+def default_objectives(regime: Regime, *, cloud_is_chosen: bool) -> tuple[str, ...]:
+    """A regime's own objectives: accuracy, and what it costs where no budget says that.
+
+    The cost is the mean latency; where the cloud is chosen too, mean MACs (base + q * cloud: Kag et
+    al., ICLR 2023, joint search), since the latency of a query tells no clouds apart.
+    """
+    if regime == "budget":
+        return ("accuracy", "mean-macs") if cloud_is_chosen else ("accuracy",)
+    cost = "mean-macs" if cloud_is_chosen else "mean-latency"
+    return (cost,) if regime == "loss" else ("accuracy", cost)
+
+
+def objectives_of(
+    regime: Regime, given: tuple[str, ...], *, cloud_is_chosen: bool = False
+) -> tuple[str, ...]:
+    """The objectives as a regime means them; the regime's own where none were given.
 
     Under a bound on the loss the loss itself is always one of them: the threshold split keeps the
     bound for every pair, and the score split tells which of them was lucky there.
@@ -40,15 +54,16 @@ def objectives_of(regime: Regime, given: tuple[str, ...]) -> tuple[str, ...]:
         InputError: an objective that says nothing in this regime.
     """
     renamed = AT_POINT[regime]
-    if regime != "coverage" and given == DEFAULT_OBJECTIVES:
-        given = ("accuracy",) if regime == "budget" else ("mean-latency",)
+    if not given or (regime != "coverage" and given == DEFAULT_OBJECTIVES):
+        given = default_objectives(regime, cloud_is_chosen=cloud_is_chosen and not given)
     allowed = {*renamed.values(), "loss"} if renamed else set(AT_COVERAGE)
     meant = tuple(renamed.get(name, name) for name in given)
     for name in meant:
         if name in {*AT_COVERAGE, *_POINT_NAMES} - allowed:
             raise InputError(
                 f"objective {name} does not go with these flags: --mean-latency and --mean-energy "
-                "take accuracy; --max-loss takes mean-latency, mean-macs, mean-energy and loss"
+                "take accuracy and mean-macs; --max-loss takes mean-latency, mean-macs, "
+                "mean-energy and loss"
             )
     return (*meant, "loss") if regime == "loss" and "loss" not in meant else meant
 
@@ -93,6 +108,7 @@ OBJECTIVES: dict[str, Objective] = {
         Objective("mean-macs", "minimize", "", lambda f, c: _known(f.at[c].mean_macs)),
         Objective("mean-energy", "minimize", "mJ", lambda f, c: _known(f.at[c].mean_energy_mj)),
         Objective("accuracy-in-budget", "maximize", "", lambda f, c: _point(f).expected_accuracy),
+        Objective("mean-macs-in-budget", "minimize", "", lambda f, c: _known(_point(f).mean_macs)),
         Objective(
             "mean-latency-within-loss", "minimize", "ms", lambda f, c: _point(f).mean_latency_ms
         ),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from hybrid_nas.energy import Battery
@@ -15,6 +15,7 @@ from hybrid_nas.routing.query import (
     affordable_query_rate,
     hybrid_quantile_ms,
 )
+from hybrid_nas.search.cloud_costs import CloudPrice
 from hybrid_nas.search.score import AtCoverage
 
 if TYPE_CHECKING:
@@ -43,7 +44,8 @@ class Prices:
     Attributes:
         query: to the cloud; None for abstaining classifiers.
         power_mw: of the board while a network runs on it, or None.
-        cloud_macs: of the cloud's network, or None.
+        cloud_macs: of the cloud's network, or None. Where the cloud is chosen with the base,
+            `with_cloud` says it.
         detailed: whether the uplink is a model, so that p95 and timeouts are worth telling.
         battery, per_day, sleep_mw: how long a charge is to last.
     """
@@ -75,7 +77,8 @@ class Prices:
         asked = " ".join(settings.objectives)
         if "mean-energy" in asked or settings.mean_energy_mj or settings.battery:
             prices._require_energy(settings)
-        if "mean-macs" in asked and prices.query is not None and prices.cloud_macs is None:
+        needs_macs = "mean-macs" in asked and settings.search_cloud is None
+        if needs_macs and prices.query is not None and prices.cloud_macs is None:
             raise InputError(
                 "mean MACs need a cloud model whose architecture is known: give --cloud a .pt file "
                 "of this program, or another objective"
@@ -93,6 +96,13 @@ class Prices:
                 "the energy of a query is not known: give --uplink a name or a file with 'energy' "
                 "(see docs/latency-regimes.md)"
             )
+
+    def with_cloud(self, price: CloudPrice) -> Prices:
+        """The prices where queries go to one of the networks that may be chosen."""
+        query = self.query
+        if query is not None and price.latency_ms is not None:
+            query = replace(query, cloud_ms=price.latency_ms)
+        return replace(self, query=query, cloud_macs=price.macs)
 
     def edge_energy_mj(self, edge_ms: float) -> float | None:
         """Energy of base and router for one input; None where it is not known."""

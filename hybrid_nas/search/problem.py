@@ -11,6 +11,7 @@ from hybrid_nas.hardware.cost import CostModel, Costs
 from hybrid_nas.hardware.limits import Limits
 from hybrid_nas.routing.designs import design
 from hybrid_nas.search.candidate import CandidateSpace
+from hybrid_nas.search.cloud_costs import CloudCosts
 from hybrid_nas.spaces.cuts import blocks_in, cut_slots
 from hybrid_nas.typing import BoolArray, IntArray
 
@@ -24,6 +25,7 @@ class Problem:
         costs: cost model of the bases on the chosen board and runtime.
         limits: what must not be exceeded.
         classes: number of classes, for the routers' sizes.
+        clouds: costs of the clouds that are chosen with the bases; None where none is.
 
     Raises:
         InputError: a router decides at a cut that the space does not have.
@@ -33,6 +35,7 @@ class Problem:
     costs: CostModel
     limits: Limits
     classes: int
+    clouds: CloudCosts | None = None
 
     def __post_init__(self) -> None:
         space = self.candidates.space
@@ -45,18 +48,31 @@ class Problem:
                 )
 
     def evaluate(self, rows: IntArray) -> Costs:
-        """Costs of pairs, router included, for rows (n, genes + 1)."""
-        genes = self.candidates.space.canonical(rows[:, :-1])
+        """Costs of pairs, router included, for rows (n, columns).
+
+        Where the cloud runs on the device too, its memory is part of them.
+        """
+        genes = self.candidates.base_genes(rows)
         designs = [design(self.candidates.routers[k]) for k in rows[:, -1].tolist()]
         cuts = np.array([d.cut for d in designs], dtype=np.int64)
         pairs = list(zip(designs, self._features(genes, cuts).tolist(), strict=True))
-        return self.costs.evaluate(
+        found = self.costs.evaluate(
             genes,
             router_flash_bytes=np.array([d.flash_bytes(self.classes, f) for d, f in pairs]),
             router_sram_bytes=np.array([d.sram_bytes(self.classes, f) for d, f in pairs]),
             router_macs=np.array([d.macs(self.classes, f) for d, f in pairs]),
             router_cut=cuts,
         )
+        if self.clouds is None:
+            return found
+        return self.clouds.beside(found, self.candidates.cloud_genes(rows))
+
+    def smallest_like(self, row: IntArray) -> IntArray:
+        """`row` with the smallest of every network that the limits bear on; its router stays."""
+        limited = len(self.candidates.space.genes)
+        if self.clouds is not None and self.clouds.device is not None:
+            limited = len(row) - 1
+        return np.append(np.zeros(limited, dtype=np.int64), row[limited:])
 
     def _features(self, genes: IntArray, cuts: IntArray) -> IntArray:
         """Width of the pooled features that a router may read, (n,), by the cut of each."""

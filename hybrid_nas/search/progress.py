@@ -52,31 +52,38 @@ class Box:
     @classmethod
     def of(cls, problem: Problem, settings: SearchSettings) -> Box:
         """The box of a search."""
-        extremes = problem.candidates.space.extremes()
-        rows = np.concatenate([np.maximum(extremes, 0), np.zeros((2, 1), np.int64)], axis=1)
+        candidates = problem.candidates
+        rows = candidates.extremes()
         costs, limits = problem.evaluate(rows), problem.limits
-        prices = Prices.of(settings)
-        query_ms = 0.0 if prices.query is None else prices.query.mean_ms
+        prices = [Prices.of(settings)] * 2  # with the smallest and the largest cloud
+        if problem.clouds is not None:
+            genes = map(tuple, candidates.cloud_genes(rows).tolist())
+            prices = [
+                p.with_cloud(problem.clouds.price(g)) for p, g in zip(prices, genes, strict=True)
+            ]
+        query_ms = np.array([0.0 if p.query is None else p.query.mean_ms for p in prices])
+        cloud_macs = np.array([p.cloud_macs or 0 for p in prices], float)
         rate = 1 - settings.target_coverage
         edge = costs.latency_ms.copy()
         if limits.latency_ms is not None:
             edge[1] = min(edge[1], limits.latency_ms)
-        cloud_macs = np.array([0.0, prices.cloud_macs or 0])
         most_loss = max(2 * (settings.max_loss_share or 0.0), _LEAST_LOSS_SHOWN)
         energy = np.array(
             [
-                [prices.mean_energy_mj(Device(float(edge[k]), 0, 0.0), rates[k]) for k in range(2)]
+                [prices[k].mean_energy_mj(Device(float(edge[k]), 0, 0.0), rates[k]) for k in (0, 1)]
                 for rates in ((rate, rate), (0.0, 1.0))
             ],
             float,
         )  # NaN where it is not known, and then no objective
+        most = np.array([0.0, 1.0])
         ranges = {
             "edge-latency": edge,
             "mean-latency": edge + rate * query_ms,
-            "mean-macs": costs.macs + rate * cloud_macs[1],
+            "mean-macs": costs.macs + rate * cloud_macs,
             "mean-energy": energy[0],
-            "mean-latency-within-loss": edge + np.array([0.0, query_ms]),
-            "mean-macs-within-loss": costs.macs + cloud_macs,
+            "mean-macs-in-budget": costs.macs + most * cloud_macs,
+            "mean-latency-within-loss": edge + most * query_ms,
+            "mean-macs-within-loss": costs.macs + most * cloud_macs,
             "mean-energy-within-loss": energy[1],
             "loss": np.array([0.0, most_loss]),
             "sram": np.array([costs.sram_bytes[0], limits.sram_bytes], float),

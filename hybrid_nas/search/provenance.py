@@ -34,7 +34,7 @@ def hashes(setup: SearchSetup) -> dict[str, str | None]:
         "data": setup.data.fingerprint,
         "supernet": opened.fingerprint,
         "space": opened.supernet.space.fingerprint,
-        "cloud": None if setup.cloud is None else setup.cloud.fingerprint,
+        "cloud": setup.clouds.fingerprint,
         "latency_table": None if setup.table is None else table_fingerprint(setup.table),
     }
 

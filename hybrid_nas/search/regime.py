@@ -28,7 +28,11 @@ def budget_threshold(score: FloatArray, coverage: float, *, break_even: bool) ->
 
 
 def threshold_within_loss(
-    score: FloatArray, base_correct: BoolArray, cloud_correct: BoolArray, max_loss: float
+    score: FloatArray,
+    base_correct: BoolArray,
+    cloud_correct: BoolArray,
+    max_loss: float,
+    reference: BoolArray | None = None,
 ) -> tuple[float, float]:
     """The highest threshold at which the hybrid is at most `max_loss` below the cloud alone.
 
@@ -39,20 +43,24 @@ def threshold_within_loss(
         score: send scores, (n,); equal ones are sent together.
         base_correct, cloud_correct: where base and cloud are right, (n,).
         max_loss: a share, not points.
+        reference: where the classifier is right that the loss is against, (n,), if it is not the
+            cloud that the pair asks.
 
     Returns:
         The threshold and the coverage that it has here. Everything is sent where nothing less
-        will do: that loses nothing.
+        will do: that loses nothing against the cloud itself. Where another reference is out of
+        reach, the loss is the least that the pair can have.
     """
     n = len(score)
     order = np.argsort(-score, kind="stable")
     ranked = score[order]
     gain = cloud_correct[order].astype(np.int64) - base_correct[order]
-    missing = int(cloud_correct.sum()) - int(base_correct.sum())
+    wanted = cloud_correct if reference is None else reference
+    missing = int(wanted.sum()) - int(base_correct.sum())
     lost = missing - np.append(0, np.cumsum(gain))  # inputs lost after sending the first k
     splits = np.append(True, np.append(ranked[1:] != ranked[:-1], True))  # no equal score on both
-    enough = np.flatnonzero(splits & (lost <= max_loss * n + 1e-9))
-    k = int(enough[0])  # there is one: k = n loses nothing
+    bound = max(max_loss * n + 1e-9, float(lost[splits].min()))
+    k = int(np.flatnonzero(splits & (lost <= bound))[0])
     if k == 0:
         return NEVER_SEND, 1.0
     if k == n:
@@ -61,23 +69,26 @@ def threshold_within_loss(
 
 
 def decided_accuracy(
-    sent: BoolArray, outputs: ModelOutputs, cloud_correct: BoolArray
+    sent: BoolArray, outputs: ModelOutputs, cloud_correct: BoolArray, reference: BoolArray
 ) -> tuple[Estimate, Estimate]:
-    """Accuracy of decisions made, and the loss against the cloud alone, paired, by group."""
+    """Accuracy of decisions made, and the loss against the reference, paired, by group.
+
+    The reference is where the cloud alone is right; the largest cloud, where each pair has its own.
+    """
     right = np.where(sent, cloud_correct, outputs.correct)
-    return _with_loss(right.astype(np.float64), outputs, cloud_correct)
+    return _with_loss(right.astype(np.float64), outputs, reference)
 
 
 def weighted_accuracy(
-    weights: FloatArray, outputs: ModelOutputs, cloud_correct: BoolArray
+    weights: FloatArray, outputs: ModelOutputs, cloud_correct: BoolArray, reference: BoolArray
 ) -> tuple[Estimate, Estimate]:
     """The same when inputs are sent with probabilities (n,)."""
     gain = cloud_correct.astype(np.float64) - outputs.correct
-    return _with_loss(outputs.correct + weights * gain, outputs, cloud_correct)
+    return _with_loss(outputs.correct + weights * gain, outputs, reference)
 
 
 def _with_loss(
-    right: FloatArray, outputs: ModelOutputs, cloud_correct: BoolArray
+    right: FloatArray, outputs: ModelOutputs, reference: BoolArray
 ) -> tuple[Estimate, Estimate]:
-    loss = cloud_correct.astype(np.float64) - right
+    loss = reference.astype(np.float64) - right
     return clustered_mean(right, outputs.groups), clustered_mean(loss, outputs.groups)

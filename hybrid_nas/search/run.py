@@ -13,31 +13,22 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any
 
-import numpy as np
-
 from hybrid_nas.errors import InfeasibleError, InputError
 from hybrid_nas.hardware.feasible import nearest_feasible
 from hybrid_nas.routing.designs import design
-from hybrid_nas.search.front import (
-    FrontPair,
-    describe_pair,
-    describe_trials,
-    judge,
-    pareto_front,
-)
 from hybrid_nas.search.objectives import OBJECTIVES
-from hybrid_nas.search.progress import Box, ProgressMeter, SearchProgress, hypervolume_history
+from hybrid_nas.search.progress import ProgressMeter, SearchProgress
 from hybrid_nas.search.provenance import check_unchanged, describe_latency, hashes, versions
 from hybrid_nas.search.rundir import RunDirectory
 from hybrid_nas.search.sampler import FeasibleSampler
 from hybrid_nas.search.settings import SearchSettings
 from hybrid_nas.search.setup import SearchSetup
 from hybrid_nas.search.storage import create_study, fail_interrupted, open_storage, sqlite_url
-from hybrid_nas.search.worker import Worker, losses
-from hybrid_nas.spaces.interchange import architecture_to_json
+from hybrid_nas.search.worker import Worker
+from hybrid_nas.search.write import write_documents
+from hybrid_nas.spaces.space import SearchSpace
 from hybrid_nas.units import describe_bytes
 
-SCHEMA = "hybrid-nas/pareto/1"
 Report = Callable[[SearchProgress], None]
 
 
@@ -79,14 +70,14 @@ def prepare(settings: SearchSettings, directory: RunDirectory, *, resume: bool) 
 
 
 def _check_feasible(setup: SearchSetup) -> None:
-    """Refuse limits that no pair meets, with the cheapest router that was asked for."""
+    """Refuse limits that no pair meets, with the cheapest router and cloud that may be chosen."""
     problem = setup.problem
     smallest = int(setup.space.architecture(setup.space.extremes()[0].tolist()).blocks[-1].cin)
     sizes = (problem.classes, smallest)
     router = min(map(design, setup.settings.routers), key=lambda d: d.flash_bytes(*sizes))
     found = nearest_feasible(
         setup.space,
-        problem.costs,
+        setup.costs_beside_smallest_cloud,
         setup.limits,
         router_flash_bytes=router.flash_bytes(*sizes),
         router_sram_bytes=router.sram_bytes(*sizes),
@@ -104,6 +95,12 @@ def _run_record(setup: SearchSetup, digests: dict[str, Any]) -> dict[str, Any]:
             f"the supernet was not trained on this data ({setup.opened.info.data}): where its "
             "training images overlap with the score or test split, accuracies are too high"
         )
+    other = setup.opened_cloud
+    if other is not setup.opened and other.info.data_fingerprint != setup.data.fingerprint:
+        warnings.append(
+            f"the clouds' supernet was not trained on this data ({other.info.data}): where its "
+            "training images overlap with the fit, score or test split, accuracies are too high"
+        )
     if settings.reserve_sram_bytes == settings.reserve_flash_bytes == 0:
         warnings.append(
             "nothing is reserved for a radio stack and the application "
@@ -118,13 +115,22 @@ def _run_record(setup: SearchSetup, digests: dict[str, Any]) -> dict[str, Any]:
             "flash": describe_bytes(limits.flash_bytes),
             "reserve_sram": describe_bytes(settings.reserve_sram_bytes),
             "reserve_flash": describe_bytes(settings.reserve_flash_bytes),
-            "space": f"{setup.space.name}, {setup.space.count():.3g} architectures",
+            "space": _describe_space(setup.space),
+            **(
+                {}
+                if setup.cloud_costs is None
+                else {"cloud": f"one per pair: {_describe_space(setup.cloud_costs.space)}"}
+            ),
         },
         "latency": describe_latency(setup.table),
         "versions": versions(),
         "hashes": digests,
         "warnings": warnings,
     }
+
+
+def _describe_space(space: SearchSpace) -> str:
+    return f"{space.name}, {space.count():.3g} architectures"
 
 
 def run_search(
@@ -168,7 +174,7 @@ def run_search(
         finally:
             for process in others:
                 process.terminate()
-        document = _write_documents(worker, setup, directory)
+        document = write_documents(worker, setup, directory)
         record = directory.read_settings()
         record.pop("schema")
         seconds = float(record.get("seconds", 0.0)) + time.monotonic() - begun
@@ -229,86 +235,6 @@ def _interrupts_ignored() -> Iterator[None]:
         yield
     finally:
         signal.signal(signal.SIGINT, before)
-
-
-# -- documents
-
-
-def _write_documents(worker: Worker, setup: SearchSetup, directory: RunDirectory) -> dict[str, Any]:
-    """Judge the front on the test split and write everything that describes the result."""
-    settings, scored = setup.settings, worker.scored()
-    table = losses(scored, settings.objectives)
-    trials = describe_trials(scored, setup.scorer)
-    history = hypervolume_history(table, Box.of(setup.problem, settings))
-    for row, volume in zip(trials["trials"], history, strict=True):
-        row["hypervolume"] = volume
-    directory.write_json(directory.trials, trials)
-    pairs = [judge(pair, setup.scorer) for pair in pareto_front(scored, settings)]
-    entries = []
-    for number, pair in enumerate(pairs, 1):
-        entries.append(describe_pair(number, pair, setup.scorer, _latency_is(setup, pair)))
-        _write_pair(number, pair, setup, directory)
-    document = _pareto_document(entries, setup)
-    directory.write_json(directory.pareto, document)
-    return document
-
-
-def _latency_is(setup: SearchSetup, pair: FrontPair) -> str | None:
-    """Measured, predicted or emulated; None without a latency table."""
-    problem = setup.problem
-    if problem.costs.latency is None:
-        return None
-    row = np.array([problem.candidates.row(pair.scored.candidate)])
-    return problem.costs.latency.kind_of(problem.evaluate(row).measured[0])
-
-
-def _write_pair(number: int, pair: FrontPair, setup: SearchSetup, directory: RunDirectory) -> None:
-    folder, space = directory.pair(number), setup.space
-    genes = pair.scored.candidate.genes
-    architecture = architecture_to_json(space.architecture(genes))
-    directory.write_json(folder / "architecture.json", architecture)
-    directory.write_json(
-        folder / "genes.json", {"space": space.name, "genes": space.to_dict(genes)}
-    )
-    directory.write_json(folder / "router.json", pair.router.to_dict())
-    curves = {name: values for name, values in pair.curves.items() if name != "coverage"}
-    directory.write_json(
-        folder / "curves.json",
-        {"split": "test", "coverage": pair.curves["coverage"], "accuracy": curves},
-    )
-
-
-def _pareto_document(entries: list[dict[str, Any]], setup: SearchSetup) -> dict[str, Any]:
-    settings, limits = setup.settings, setup.limits
-    kinds = [OBJECTIVES[name] for name in settings.objectives]
-    cloud = None
-    if setup.cloud is not None:
-        cloud = {
-            "name": setup.cloud.name,
-            "accuracy": setup.cloud_accuracy(),
-            "latency_ms": settings.cloud_ms,
-            "uplink_ms": settings.uplink_ms,
-        }
-    return {
-        "schema": SCHEMA,
-        "limits": {
-            "sram_bytes": limits.sram_bytes,
-            "flash_bytes": limits.flash_bytes,
-            "latency_ms": limits.latency_ms,
-        },
-        "board": settings.board,
-        "runtime": settings.runtime,
-        "latency_table": None if setup.table is None else setup.table.name,
-        "coverages": list(settings.coverages),
-        "target_coverage": settings.target_coverage,
-        "objective": {
-            "names": [kind.label(settings.target_coverage) for kind in kinds],
-            "directions": [kind.direction for kind in kinds],
-        },
-        "data": {"name": setup.data.name, "test_images": len(setup.data.split("test"))},
-        "pairs": entries,
-        "cloud": cloud,
-    }
 
 
 def settings_to_resume(directory: RunDirectory, changes: dict[str, Any]) -> SearchSettings:

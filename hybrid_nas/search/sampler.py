@@ -115,8 +115,8 @@ class FeasibleSampler(BaseSampler):
         """The inner sampler's wish; the first two are the smallest and the largest network."""
         candidates = self.problem.candidates
         if index < 2:
-            extreme = candidates.space.extremes()[index]
-            return np.append(np.maximum(extreme, 0), rng.integers(len(candidates.routers)))
+            extreme = candidates.extremes()[index, :-1]
+            return np.append(extreme, rng.integers(len(candidates.routers)))
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
             inner = SAMPLERS[self.name](int(rng.integers(2**31)))
@@ -149,7 +149,7 @@ class FeasibleSampler(BaseSampler):
         """The row itself, then mutants with more and more changes, towards smaller networks too."""
         yield row[None]
         candidates = self.problem.candidates
-        smallest = np.append(np.zeros(len(row) - 1, dtype=np.int64), row[-1])
+        smallest = self.problem.smallest_like(row)
         for number in range(_ROUNDS):
             most = min(len(row), 2 << number)
             changes = rng.integers(1, most + 1, _ROUND)

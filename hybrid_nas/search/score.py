@@ -22,7 +22,8 @@ class AtCoverage:
         mean_macs: of base and cloud, over all inputs.
         mean_energy_mj: of board and radio, over all inputs.
         battery_days: that a charge lasts.
-        loss: accuracy of the cloud alone less `accuracy`, on the same inputs.
+        loss: accuracy of the cloud alone less `accuracy`, on the same inputs. Of the largest
+            cloud, where each pair has its own.
         loss_stderr: its standard error, paired, over source groups.
     """
 
@@ -61,6 +62,22 @@ class WorkingPoint:
 
 
 @dataclass(frozen=True)
+class CloudFigures:
+    """A cloud that was chosen with its base.
+
+    Attributes:
+        accuracy: of it alone, on all inputs of the score split.
+        macs, params: of its network.
+        latency_ms: what it takes for a query, the uplink not included.
+    """
+
+    accuracy: float
+    macs: int
+    params: int
+    latency_ms: float
+
+
+@dataclass(frozen=True)
 class PairFigures:
     """Score and cost of a pair on the score split.
 
@@ -74,6 +91,7 @@ class PairFigures:
             the router decides before the base has answered.
         seconds: what the scoring took, by part.
         point: where the pair would be run, if the search has a budget or a bound on the loss.
+        cloud: the pair's own, where it was chosen with the base.
     """
 
     at: Mapping[float, AtCoverage]
@@ -89,6 +107,7 @@ class PairFigures:
     point: WorkingPoint | None = None
     saved_ms: float = 0.0
     saved_macs: int = 0
+    cloud: CloudFigures | None = None
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values for JSON; coverages become keys like ``0.7``."""
@@ -104,4 +123,6 @@ class PairFigures:
         point = plain.get("point")
         if point is not None:
             point = WorkingPoint(**{**point, "at": AtCoverage(**point["at"])})
-        return cls(**{**plain, "at": at, "point": point})
+        cloud = plain.get("cloud")
+        cloud = None if cloud is None else CloudFigures(**cloud)
+        return cls(**{**plain, "at": at, "point": point, "cloud": cloud})

@@ -7,7 +7,6 @@ from collections import OrderedDict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from hybrid_nas.data.cloud import CloudModel, cloud_outputs
 from hybrid_nas.data.dataset import Dataset, Split
 from hybrid_nas.hardware.cost import Costs
 from hybrid_nas.routing.designs import design
@@ -17,6 +16,7 @@ from hybrid_nas.routing.ranking import send_weights
 from hybrid_nas.routing.scoring import exact_accuracy, fit_pair_router, pair_curve
 from hybrid_nas.routing.thresholds import sent
 from hybrid_nas.search.candidate import Candidate
+from hybrid_nas.search.clouds import CloudChoice
 from hybrid_nas.search.prices import Device, Prices
 from hybrid_nas.search.regime import (
     budget_threshold,
@@ -24,7 +24,7 @@ from hybrid_nas.search.regime import (
     threshold_within_loss,
     weighted_accuracy,
 )
-from hybrid_nas.search.score import PairFigures, WorkingPoint
+from hybrid_nas.search.score import CloudFigures, PairFigures, WorkingPoint
 from hybrid_nas.search.settings import SearchSettings
 from hybrid_nas.spaces.space import Genes
 from hybrid_nas.supernet.runner import SubnetRunner
@@ -47,12 +47,11 @@ class Scorer:
 
     Attributes:
         cached_bases: how many bases are remembered; the oldest is forgotten first.
-        prices: what settings make a pair cost.
 
     Args:
         runner: of the supernet, with the images of all splits by name.
         data: where labels and groups come from.
-        cloud: None for abstaining classifiers.
+        clouds: the cloud of each pair.
         settings: coverages, latencies, seed.
     """
 
@@ -60,28 +59,42 @@ class Scorer:
         self,
         runner: SubnetRunner,
         data: Dataset,
-        cloud: CloudModel | None,
+        clouds: CloudChoice,
         settings: SearchSettings,
     ) -> None:
-        self.runner, self.data, self.cloud, self.settings = runner, data, cloud, settings
-        self.prices = Prices.of(settings)
+        self.runner, self.data, self.clouds, self.settings = runner, data, clouds, settings
+        self._prices = Prices.of(settings)
         self.cached_bases = _CACHED_BASES
         self._bases: OrderedDict[Genes, BaseOutputs] = OrderedDict()
 
-    def cloud_correct(self, split: Split) -> BoolArray | None:
-        """Where the cloud is right on a split, (n,); None without a cloud."""
-        if self.cloud is None:
+    def prices_of(self, candidate: Candidate) -> Prices:
+        """What settings, and the cloud where it is chosen, make a pair cost."""
+        if self.clouds.costs is None or candidate.cloud is None:
+            return self._prices
+        return self._prices.with_cloud(self.clouds.costs.price(candidate.cloud))
+
+    def cloud_correct(self, split: Split, cloud: Genes | None = None) -> BoolArray | None:
+        """Where a cloud is right on a split, (n,); None without one.
+
+        Args:
+            split: of the data.
+            cloud: which one, where the search chooses it.
+        """
+        found = self.clouds.outputs(split, cloud)
+        if found is None:
             return None
-        correct: BoolArray = (
-            cloud_outputs(self.cloud, self.data, split).pred == self.data.split(split).labels
-        )
+        correct: BoolArray = found.pred == self.data.split(split).labels
         return correct
 
-    def cloud_answers(self, split: Split) -> ModelOutputs | None:
-        """What the cloud says of a split, with labels; None without a cloud."""
-        if self.cloud is None:
+    def reference_correct(self, split: Split) -> BoolArray | None:
+        """Where the cloud is right that losses are against; None without one."""
+        return self.cloud_correct(split, self.clouds.largest)
+
+    def cloud_answers(self, split: Split, cloud: Genes | None = None) -> ModelOutputs | None:
+        """What a cloud says of a split, with labels; None without one."""
+        found = self.clouds.outputs(split, cloud)
+        if found is None:
             return None
-        found = cloud_outputs(self.cloud, self.data, split)
         return ModelOutputs(
             labels=self.data.split(split).labels,
             probabilities=found.probs,
@@ -123,16 +136,16 @@ class Scorer:
         splits, settings = self.base(candidate.genes).splits, self.settings
         aims = settings.coverages
         if settings.regime == "budget" and device is not None:
-            coverage = self.prices.affordable_coverage(settings, device)
+            coverage = self.prices_of(candidate).affordable_coverage(settings, device)
             aims = (coverage,) if 0.0 < coverage < 1.0 else aims
         router = fit_pair_router(
             design(candidate.router),
             splits["fit"],
-            self.cloud_correct("fit"),
+            self.cloud_correct("fit", candidate.cloud),
             splits["threshold"],
             aims,
             objective=settings.router_objective,
-            cloud=self.cloud_answers("fit"),
+            cloud=self.cloud_answers("fit", candidate.cloud),
             seed=settings.seed,
         )
         if aims == settings.coverages:
@@ -148,19 +161,25 @@ class Scorer:
         """
         settings, outputs = self.settings, self.base(candidate.genes).splits["threshold"]
         if settings.regime == "budget":
-            coverage = self.prices.affordable_coverage(settings, device)
+            coverage = self.prices_of(candidate).affordable_coverage(settings, device)
             score = router.send_score(outputs)
             return coverage, budget_threshold(score, coverage, break_even=router.break_even)
-        cloud = self.cloud_correct("threshold")
-        if settings.max_loss_share is None or cloud is None:
+        if settings.max_loss_share is None:
             return None
+        cloud = self.cloud_correct("threshold", candidate.cloud)
+        assert cloud is not None  # SearchSettings refuses a bound on the loss without a cloud
         threshold, coverage = threshold_within_loss(
-            router.send_score(outputs), outputs.correct, cloud, settings.max_loss_share
+            router.send_score(outputs),
+            outputs.correct,
+            cloud,
+            settings.max_loss_share,
+            self.reference_correct("threshold"),
         )
         return coverage, threshold
 
     def decided_point(
         self,
+        candidate: Candidate,
         plan: tuple[float, float],
         score: FloatArray,
         outputs: ModelOutputs,
@@ -168,11 +187,12 @@ class Scorer:
         device: Device,
     ) -> WorkingPoint:
         """What comes of a plan on a split when its threshold decides."""
-        cloud = self.cloud_correct(split)
-        assert cloud is not None  # there is no plan without a cloud
+        cloud, reference = self.cloud_correct(split, candidate.cloud), self.reference_correct(split)
+        assert cloud is not None and reference is not None  # there is no plan without a cloud
         decided = sent(score, plan[1])
-        accuracy, loss = decided_accuracy(decided, outputs, cloud)
-        at = self.prices.at(accuracy, 1.0 - float(decided.mean()), device, loss)
+        accuracy, loss = decided_accuracy(decided, outputs, cloud, reference)
+        coverage = 1.0 - float(decided.mean())
+        at = self.prices_of(candidate).at(accuracy, coverage, device, loss)
         return WorkingPoint(*plan, at)
 
     def score(self, candidate: Candidate, costs: Costs) -> PairFigures:
@@ -189,8 +209,11 @@ class Scorer:
         """
         cached = candidate.genes in self._bases
         base = self.base(candidate.genes)
-        outputs, cloud = base.splits["score"], self.cloud_correct("score")
-        self.cloud_correct("fit")  # once per search, and not the router's time
+        outputs, prices = base.splits["score"], self.prices_of(candidate)
+        begun = time.perf_counter()
+        cloud = self.cloud_correct("score", candidate.cloud)
+        self.cloud_correct("fit", candidate.cloud)
+        cloud_seconds = time.perf_counter() - begun
         begun = time.perf_counter()
         device = Device(
             float(costs.latency_ms[0]),
@@ -205,15 +228,17 @@ class Scorer:
         at = {}
         for coverage in self.settings.coverages:
             kept = max(coverage, floor)
-            at[coverage] = self.prices.at(exact_accuracy(score, outputs, cloud, kept), kept, device)
+            at[coverage] = prices.at(exact_accuracy(score, outputs, cloud, kept), kept, device)
         plan = self.plan(candidate, router, device)
         point = None
         if plan is not None and self.settings.regime == "loss":
-            point = self.decided_point(plan, score, outputs, "score", device)
+            point = self.decided_point(candidate, plan, score, outputs, "score", device)
         elif plan is not None and cloud is not None:
-            kept = max(plan[0], floor)
-            accuracy, loss = weighted_accuracy(send_weights(score, kept), outputs, cloud)
-            point = WorkingPoint(*plan, self.prices.at(accuracy, kept, device, loss))
+            kept, reference = max(plan[0], floor), self.reference_correct("score")
+            assert reference is not None
+            weights = send_weights(score, kept)
+            accuracy, loss = weighted_accuracy(weights, outputs, cloud, reference)
+            point = WorkingPoint(*plan, prices.at(accuracy, kept, device, loss))
         on_device = self.settings.on_device
         return PairFigures(
             at=at,
@@ -230,8 +255,20 @@ class Scorer:
             seconds={
                 "network": 0.0 if cached else base.seconds,
                 "router": time.perf_counter() - begun,
+                **({} if candidate.cloud is None else {"cloud": cloud_seconds}),
             },
             point=point,
             saved_ms=device.saved_ms,
             saved_macs=device.saved_macs,
+            cloud=self._cloud_figures(candidate),
         )
+
+    def _cloud_figures(self, candidate: Candidate) -> CloudFigures | None:
+        """The pair's own cloud; None where all pairs have the same."""
+        costs, genes = self.clouds.costs, candidate.cloud
+        correct = None if genes is None else self.cloud_correct("score", genes)
+        if costs is None or genes is None or correct is None:
+            return None
+        price = costs.price(genes)
+        latency_ms = self.settings.cloud_ms if price.latency_ms is None else price.latency_ms
+        return CloudFigures(float(correct.mean()), price.macs, price.params, latency_ms)

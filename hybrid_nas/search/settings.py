@@ -16,7 +16,7 @@ from hybrid_nas.routing.objectives import OBJECTIVES as ROUTER_OBJECTIVES
 from hybrid_nas.routing.query import Query, RadioEnergy, Uplink
 from hybrid_nas.routing.scoring import AUTO
 from hybrid_nas.routing.uplink_files import parse_uplink
-from hybrid_nas.search.objectives import DEFAULT_OBJECTIVES, OBJECTIVES, Regime, objectives_of
+from hybrid_nas.search.objectives import OBJECTIVES, Regime, objectives_of
 from hybrid_nas.search.sampler import SAMPLERS
 
 DEFAULT_COVERAGES = (0.9, 0.7, 0.5)
@@ -29,6 +29,8 @@ DEFAULT_ROUTERS = (
     "mlp8-features",
 )
 NO_CLOUD = "none"
+OWN_SUPERNET = "own"
+"""`search_cloud` for subnets of the supernet that the bases come from."""
 
 
 @dataclass(frozen=True)
@@ -52,8 +54,11 @@ class SearchSettings:
         board, runtime, table: what costs are computed for; ``table`` is a latency table's file.
         data, supernet, cloud, space: where they come from; None means the bundled ones. `cloud` is
             ``none`` for abstaining classifiers.
+        search_cloud: the cloud is chosen with the base: a subnet of the supernet of this file or
+            id, or of the bases' own (`OWN_SUPERNET`); None leaves it fixed.
+        cloud_space: search space of an OFA checkpoint in `search_cloud`.
         coverages: reported; `target_coverage`, one of them, is optimised.
-        objectives: names from `hybrid_nas.search.objectives`.
+        objectives: names from `hybrid_nas.search.objectives`; none means the regime's own.
         routers: designs that the search chooses from; `router_objective` is what they learn.
         trials: candidates to score; `time_budget_s` stops earlier.
         mean_latency_ms, mean_energy_mj: budgets of the mean over all inputs: every pair asks the
@@ -90,7 +95,7 @@ class SearchSettings:
     cloud: str | None = None
     coverages: tuple[float, ...] = DEFAULT_COVERAGES
     target_coverage: float = 0.7
-    objectives: tuple[str, ...] = DEFAULT_OBJECTIVES
+    objectives: tuple[str, ...] = ()
     routers: tuple[str, ...] = DEFAULT_ROUTERS
     router_objective: str = AUTO
     trials: int = 150
@@ -117,6 +122,8 @@ class SearchSettings:
     battery: str | None = None
     per_day: float | None = None
     sleep_mw: float = 0.0
+    search_cloud: str | None = None
+    cloud_space: str | None = None
 
     def __post_init__(self) -> None:
         for coverage in (*self.coverages, self.target_coverage):
@@ -124,12 +131,17 @@ class SearchSettings:
                 raise InputError(f"a coverage lies in (0, 1] (got {coverage:g})")
         if self.target_coverage not in self.coverages:
             object.__setattr__(self, "coverages", (*self.coverages, self.target_coverage))
+        self._check_cloud_choice()
         self._check_regime()
-        _check_names("objective", self.objectives, OBJECTIVES)
-        object.__setattr__(self, "objectives", objectives_of(self.regime, self.objectives))
-        _check_names("router", self.routers, ALL_DESIGNS)
-        _check_names("sampler", (self.sampler,), SAMPLERS)
-        _check_names("router objective", (self.router_objective,), (AUTO, *ROUTER_OBJECTIVES))
+        meant = objectives_of(
+            self.regime,
+            self.objectives and _checked("objective", self.objectives, OBJECTIVES),
+            cloud_is_chosen=self.search_cloud is not None,
+        )
+        object.__setattr__(self, "objectives", meant)
+        _checked("router", self.routers, ALL_DESIGNS)
+        _checked("sampler", (self.sampler,), SAMPLERS)
+        _checked("router objective", (self.router_objective,), (AUTO, *ROUTER_OBJECTIVES))
         for name in ("trials", "jobs", "calibration_images"):
             if getattr(self, name) < 1:
                 raise InputError(
@@ -168,7 +180,7 @@ class SearchSettings:
         """A query to the cloud; None without one."""
         if self.cloud == NO_CLOUD:
             return None
-        if self.device_cloud is not None:
+        if self.device_cloud is not None or self.chosen_on_device:
             energy = None if self.power_mw is None else RadioEnergy(wait_mw=self.power_mw)
             return Query(Uplink("on the device", energy=energy), cloud_ms=self.cloud_ms)
         if self.uplink is not None:
@@ -177,8 +189,31 @@ class SearchSettings:
 
     @property
     def on_device(self) -> DeviceCloud | None:
-        """What the cloud's network takes on the device, if it runs there."""
+        """What the cloud's one network takes on the device, if it runs there."""
         return None if self.device_cloud is None else DeviceCloud(**self.device_cloud)
+
+    @property
+    def chosen_on_device(self) -> bool:
+        """Whether the cloud's network is chosen and runs on the device, each with its own costs."""
+        return self.cloud_on_device and self.search_cloud is not None
+
+    def _check_cloud_choice(self) -> None:
+        if self.search_cloud is None:
+            if self.cloud_space is not None:
+                raise InputError(
+                    "--cloud-space is of an OFA checkpoint in --search-cloud: give both"
+                )
+        elif self.cloud == NO_CLOUD:
+            raise InputError("--search-cloud and --no-cloud exclude each other: give one of them")
+        elif self.cloud is not None:
+            raise InputError(
+                f"--search-cloud chooses the cloud itself: leave out --cloud {self.cloud}, or give "
+                "the file of a supernet to --search-cloud"
+            )
+        elif self.cloud_space is not None and self.search_cloud == OWN_SUPERNET:
+            raise InputError(
+                "--cloud-space is of another supernet's clouds: name that after --search-cloud"
+            )
 
     def _check_regime(self) -> None:
         for flag, value in (
@@ -241,7 +276,8 @@ class SearchSettings:
         return cls(**plain)
 
 
-def _check_names(what: str, given: tuple[str, ...], known: Any) -> None:
+def _checked(what: str, given: tuple[str, ...], known: Any) -> tuple[str, ...]:
+    """`given`, if every name is known and is there once."""
     if not given:
         raise InputError(f"at least one {what} is needed: one of {', '.join(known)}")
     if len(set(given)) != len(given):
@@ -249,6 +285,7 @@ def _check_names(what: str, given: tuple[str, ...], known: Any) -> None:
     for name in given:
         if name not in known:
             raise InputError(f"no {what} {name!r}: give one of {', '.join(known)}")
+    return given
 
 
 __all__ = ["DEFAULT_COVERAGES", "DEFAULT_ROUTERS", "SearchSettings"]

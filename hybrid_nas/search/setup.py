@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import cast
 
 import numpy as np
 
-from hybrid_nas.data.cloud import CloudModel, cloud_outputs, open_cloud
+from hybrid_nas.data.cloud import CloudModel, open_cloud
 from hybrid_nas.data.dataset import Dataset, Split
 from hybrid_nas.data.resize import parse_image_size
 from hybrid_nas.data.sources import open_dataset
@@ -20,12 +20,14 @@ from hybrid_nas.hardware.latency_files import find_table, load_table
 from hybrid_nas.hardware.latency_table import LatencyTable
 from hybrid_nas.hardware.limits import Limits
 from hybrid_nas.hardware.runtimes import load_runtime
-from hybrid_nas.hardware.uplink import UplinkImage
+from hybrid_nas.hardware.uplink import NO_UPLINK, UplinkImage
 from hybrid_nas.routing.designs import design
 from hybrid_nas.search.candidate import CandidateSpace
+from hybrid_nas.search.cloud_costs import CloudCosts
+from hybrid_nas.search.clouds import CloudChoice, FixedCloud, SubnetClouds
 from hybrid_nas.search.problem import Problem
-from hybrid_nas.search.scorer import Scorer
-from hybrid_nas.search.settings import SearchSettings
+from hybrid_nas.search.scorer import SEARCH_SPLITS, Scorer
+from hybrid_nas.search.settings import NO_CLOUD, OWN_SUPERNET, SearchSettings
 from hybrid_nas.spaces.space import SearchSpace
 from hybrid_nas.supernet.evaluation import check_data_fits
 from hybrid_nas.supernet.runner import SubnetRunner
@@ -33,7 +35,6 @@ from hybrid_nas.supernet.sources import OpenedSupernet, bundled_cloud_path, open
 from hybrid_nas.threads import cores
 
 BUNDLED_DATA = "digits"
-NO_CLOUD = "none"
 
 
 @dataclass(frozen=True)
@@ -87,16 +88,69 @@ class SearchSetup:
         return self.opened.supernet.space
 
     @cached_property
+    def opened_cloud(self) -> OpenedSupernet:
+        """The supernet whose subnets are the clouds, checked against the data."""
+        spec = self.settings.search_cloud
+        if spec in (None, OWN_SUPERNET):
+            return self.opened
+        try:
+            opened = open_supernet(spec, space=self.settings.cloud_space)
+            check_data_fits(opened.info, self.data)
+        except InputError as error:
+            message = str(error).replace("--space", "--cloud-space")
+            raise InputError(f"--search-cloud {spec}: {message}") from error
+        return opened
+
+    @cached_property
+    def cloud_costs(self) -> CloudCosts | None:
+        """Costs of the clouds to choose from; None where the cloud is fixed."""
+        settings = self.settings
+        if settings.search_cloud is None:
+            return None
+        space = self.opened_cloud.supernet.space
+        if not settings.chosen_on_device:
+            return CloudCosts(space)
+        device = CostModel(
+            space,
+            self.board,
+            load_runtime(settings.runtime),
+            self.table,
+            reserve_sram_bytes=settings.reserve_sram_bytes,
+        )
+        return CloudCosts(space, device, UplinkImage.parse(settings.uplink_image).holds_input)
+
+    @cached_property
+    def clouds(self) -> CloudChoice:
+        """The cloud of each pair."""
+        settings = self.settings
+        if self.cloud_costs is None:
+            return FixedCloud(self.cloud, self.data)
+        needed = SEARCH_SPLITS if settings.regime == "loss" else ("fit", "score")
+        return SubnetClouds(
+            self.opened_cloud,
+            lambda: self.cloud_runner,
+            self.cloud_costs,
+            calibration=f"{self.data.fingerprint} {settings.calibration_images} {settings.seed}",
+            splits=needed,
+        )
+
+    @cached_property
     def cloud(self) -> CloudModel | None:
-        """The cloud model; None when abstaining classifiers are searched."""
+        """The cloud model that all pairs share, or are measured by where each has its own.
+
+        None when abstaining classifiers are searched.
+        """
         settings = self.settings
         if settings.cloud == NO_CLOUD:
             return None
+        if settings.search_cloud is not None:
+            return self.clouds.model(self.clouds.largest)
         if settings.cloud is None:
             if settings.data != BUNDLED_DATA:
                 raise InputError(
                     f"--data {settings.data} needs a cloud model: give --cloud FILE (.onnx, .pt or "
-                    ".npz of predictions), or --no-cloud for abstaining classifiers"
+                    ".npz of predictions), --search-cloud for subnets of the supernet, or "
+                    "--no-cloud for abstaining classifiers"
                 )
             return open_cloud(str(bundled_cloud_path()), self.data)
         return open_cloud(settings.cloud, self.data)
@@ -122,40 +176,74 @@ class SearchSetup:
                 f"{settings.runtime}: give --table FILE, or objectives without latency, e.g. "
                 "--objective accuracy --objective sram ('hybrid-nas boards' lists the tables)"
             )
-        model = CostModel(
-            self.space,
-            self.board,
-            load_runtime(settings.runtime),
-            self.table,
-            uplink=UplinkImage.parse(settings.uplink_image),
-            reserve_sram_bytes=settings.reserve_sram_bytes,
-            reserve_flash_bytes=settings.reserve_flash_bytes,
-        )
+        uplink, clouds = UplinkImage.parse(settings.uplink_image), self.cloud_costs
+        if clouds is not None and clouds.holds_picture:
+            uplink = NO_UPLINK  # what is held then goes by the cloud's network
         return Problem(
-            CandidateSpace(self.space, settings.routers),
-            model,
+            CandidateSpace(self.space, settings.routers, None if clouds is None else clouds.space),
+            self._base_costs(uplink, settings.reserve_flash_bytes),
             self.limits,
             len(self.data.classes),
+            clouds,
+        )
+
+    def _base_costs(self, uplink: UplinkImage, reserve_flash_bytes: int) -> CostModel:
+        return CostModel(
+            self.space,
+            self.board,
+            load_runtime(self.settings.runtime),
+            self.table,
+            uplink=uplink,
+            reserve_sram_bytes=self.settings.reserve_sram_bytes,
+            reserve_flash_bytes=reserve_flash_bytes,
+        )
+
+    @property
+    def costs_beside_smallest_cloud(self) -> CostModel:
+        """Costs of bases with the smallest cloud that may be chosen, if it is on the device."""
+        clouds, costs = self.cloud_costs, self.problem.costs
+        if clouds is None or clouds.device is None:
+            return costs
+        smallest = clouds.space.extremes()[:1]
+        weights = int(clouds.device.evaluate(smallest).flash_bytes[0])
+        weights -= clouds.device.runtime.flash.fixed_bytes
+        uplink = costs.uplink
+        if clouds.holds_picture:
+            uplink = replace(uplink, extra_bytes=int(clouds.picture_bytes(smallest)[0]))
+        return self._base_costs(uplink, costs.reserve_flash_bytes + weights)
+
+    @cached_property
+    def runner(self) -> SubnetRunner:
+        """Runs bases; opening it renders or reads the images."""
+        stages = any(design(name).cut for name in self.settings.routers)
+        return self._runner_of(self.opened, stages=stages)
+
+    @cached_property
+    def cloud_runner(self) -> SubnetRunner:
+        """Runs the clouds to choose from."""
+        if self.opened_cloud is self.opened:
+            return self.runner
+        return self._runner_of(self.opened_cloud, stages=False)
+
+    def _runner_of(self, opened: OpenedSupernet, *, stages: bool) -> SubnetRunner:
+        settings = self.settings
+        calibration = self.data.training_images(settings.calibration_images, settings.seed)
+        return SubnetRunner(
+            opened.supernet,
+            calibration.images,
+            lambda split: self.data.split(cast(Split, split)).images,
+            threads=settings.threads or max(1, cores() // settings.jobs),
+            stages=stages,
         )
 
     @cached_property
     def scorer(self) -> Scorer:
         """Runs and judges candidates; opening it renders or reads the images."""
-        settings = self.settings
-        threads = settings.threads or max(1, cores() // settings.jobs)
-        calibration = self.data.training_images(settings.calibration_images, settings.seed)
-        runner = SubnetRunner(
-            self.opened.supernet,
-            calibration.images,
-            lambda split: self.data.split(cast(Split, split)).images,
-            threads=threads,
-            stages=any(design(name).cut for name in settings.routers),
-        )
-        return Scorer(runner, self.data, self.cloud, settings)
+        return Scorer(self.runner, self.data, self.clouds, self.settings)
 
     def cloud_accuracy(self) -> float | None:
-        """Accuracy of the cloud alone on the test split."""
-        if self.cloud is None:
+        """Accuracy of `cloud` alone on the test split."""
+        found = self.clouds.outputs("test", self.clouds.largest)
+        if found is None:
             return None
-        pred = cloud_outputs(self.cloud, self.data, "test").pred
-        return float(np.mean(pred == self.data.split("test").labels))
+        return float(np.mean(found.pred == self.data.split("test").labels))

@@ -9,11 +9,14 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+from hybrid_nas.data.cloud import CloudModel
 from hybrid_nas.errors import InputError
 from hybrid_nas.quantise.fake_quant import FakeQuantNet
 from hybrid_nas.quantise.float_graph import float_graph
 from hybrid_nas.routing.designs import design
+from hybrid_nas.routing.fitted import FittedRouter
 from hybrid_nas.search.candidate import Candidate
+from hybrid_nas.search.prices import Prices
 from hybrid_nas.search.provenance import check_unchanged, hashes
 from hybrid_nas.search.rundir import RunDirectory
 from hybrid_nas.search.settings import SearchSettings
@@ -28,7 +31,7 @@ from hybrid_nas.training.trainer import PairPlan, PairTrainer, RoundFigures, Tra
 
 SCHEMA = "hybrid-nas/final-training/1"
 CLOUD_FILE = "cloud.pt"
-"""In a trained pair's folder, when the cloud was trained with it."""
+"""In a trained pair's folder, when the cloud was trained with it, or chosen by the search."""
 
 
 @dataclass(frozen=True)
@@ -76,9 +79,21 @@ class RunPair:
 
     @cached_property
     def candidate(self) -> Candidate:
-        """Genes and router design."""
-        genes = self.setup.space.from_dict(self.document["base"]["genes"])
-        return Candidate(genes, self.document["router"]["kind"])
+        """Genes and router design, and the cloud's genes where it was chosen with them."""
+        genes, cloud = self.setup.space.from_dict(self.document["base"]["genes"]), None
+        if self.setup.cloud_costs is not None:
+            cloud = self.setup.cloud_costs.space.from_dict(self.document["cloud"]["genes"])
+        return Candidate(genes, self.document["router"]["kind"], cloud)
+
+    @cached_property
+    def cloud(self) -> CloudModel | None:
+        """The cloud that this pair asks; None for an abstaining classifier."""
+        return self.setup.clouds.model(self.candidate.cloud)
+
+    @cached_property
+    def prices(self) -> Prices:
+        """What the run charged this pair, queries to its own cloud included."""
+        return self.setup.scorer.prices_of(self.candidate)
 
     @property
     def folder(self) -> Path:
@@ -125,14 +140,13 @@ class FinalJob:
     def trainer(self) -> PairTrainer:
         """The trainer before its first step."""
         setup, candidate = self.pair.setup, self.pair.candidate
-        settings = setup.settings
-        if setup.cloud is None and self.recipe.train_cloud:
+        settings, model = setup.settings, self.pair.cloud
+        if model is None and self.recipe.train_cloud:
             raise InputError("--train-cloud: this run has no cloud")
         cloud = None
-        if setup.cloud is not None:
-            cloud = CloudSide(
-                setup.cloud, setup.data, trains=self.recipe.train_cloud, device=self.device
-            )
+        if model is not None:
+            cloud = CloudSide(model, setup.data, trains=self.recipe.train_cloud, device=self.device)
+        chosen = [] if candidate.cloud is None else [list(candidate.cloud)]
         record = self.pair.directory.read_settings()["hashes"]
         plan = PairPlan(
             design=design(candidate.router),
@@ -141,7 +155,7 @@ class FinalJob:
             target=self.target,
             origin={
                 **{name: str(digest) for name, digest in record.items()},
-                "pair": json.dumps([list(candidate.genes), candidate.router]),
+                "pair": json.dumps([list(candidate.genes), candidate.router, *chosen]),
             },
         )
         base = self.pair.int8_base(self.recipe.calibration_images, device=self.device)
@@ -170,19 +184,20 @@ class FinalJob:
         space = self.pair.setup.space
         about = {"space": space.name, "genes": list(self.pair.candidate.genes)}
         save_base(trainer.base, folder / "base.pt", about)
-        cloud = self.pair.setup.cloud
-        if self.recipe.train_cloud and isinstance(cloud, SupernetCloud):
+        cloud = self.pair.cloud
+        is_new = self.recipe.train_cloud or self.pair.candidate.cloud is not None
+        if is_new and isinstance(cloud, SupernetCloud):
             save_network(folder / CLOUD_FILE, cloud.network, cloud.info, cloud.genes)
         else:  # of an earlier training
             (folder / CLOUD_FILE).unlink(missing_ok=True)
         directory.write_json(folder / "router.json", router.to_dict())
-        document = describe_training(trainer.rounds, trainer.best_round, self)
+        document = describe_training(trainer.rounds, trainer.best_round, self, router)
         directory.write_json(folder / "training.json", document)
         return document
 
 
 def describe_training(
-    rounds: list[RoundFigures], best: RoundFigures, job: FinalJob
+    rounds: list[RoundFigures], best: RoundFigures, job: FinalJob, router: FittedRouter
 ) -> dict[str, Any]:
     """``training.json``: what training did, and which state was kept."""
     return {
@@ -192,6 +207,12 @@ def describe_training(
         "kept": "before" if best.round == 0 else "after",
         "kept_round": best.round,
         "judged_on": "the fit split, which trains routers alone; routers out of fold",
+        "router": {
+            "kind": router.design.kind,
+            "method": router.method,
+            "params": router.params,
+            "deployed": router.deployed_name,
+        },
         "rounds": [asdict(figures) for figures in rounds],
         "recipe": asdict(job.recipe),
     }

@@ -12,9 +12,11 @@ import pytest
 import torch
 
 from hybrid_nas.cli import main
+from hybrid_nas.cli.evaluation_tables import evaluation_tables
 from hybrid_nas.evaluation import job
 from hybrid_nas.evaluation.looks import count_looks
 from hybrid_nas.evaluation.subject import open_subject
+from hybrid_nas.report.plot_evaluation import draw_latency
 from hybrid_nas.routing.baselines import CONFIDENCE_BASELINES
 from hybrid_nas.search.rundir import RunDirectory
 from hybrid_nas.training.int8_base import save_base
@@ -91,6 +93,66 @@ def test_figures_are_those_of_the_outputs(
     thresholds = subject.router.send_score(subject.outputs("threshold"))
     for key, found in document["coverages"].items():
         assert (thresholds <= found["threshold"]).mean() >= float(key)
+
+
+def test_costs_are_those_of_every_input_enumerated(
+    capsys: pytest.CaptureFixture[str], priced_run: RunDirectory
+) -> None:
+    """Each image five times, as one query of five is lost; nothing of the program's formulas."""
+    document, _ = evaluate(capsys, priced_run, *QUICK)
+    pair = RunPair(priced_run, 1)
+    edge_ms = pair.document["cost"]["edge_latency_ms"]
+    assert document["latency"]["edge_ms"] == pytest.approx(edge_ms)
+    planned = document["planned"]["coverage"]
+    assert document["planned"]["asked"] == {"mean_latency_ms": 100.0}
+    assert list(document["coverages"]) == ["0.7", planned]
+    subject = open_subject(pair, (0.7, float(planned)))
+    outputs, cloud = subject.outputs("test"), subject.cloud_correct("test")
+    assert cloud is not None
+    lost = np.arange(5)[:, None] == 0
+    for key, found in document["coverages"].items():
+        sent = subject.router.send_score(outputs) > found["threshold"]
+        waited = np.where(lost, 1000.0, 200.0)
+        ms = np.where(sent, edge_ms + waited, edge_ms)
+        right = np.where(sent & ~lost, cloud, outputs.correct)
+        mj = edge_ms * 0.25 + sent * (30.0 + 16 * 16 * 3 * 0.01)
+        assert found["mean_latency_ms"] == pytest.approx(ms.mean())
+        p95 = np.quantile(ms, 0.95, method="inverted_cdf")
+        assert found["p95_latency_ms"] == pytest.approx(p95)
+        assert found["accuracy_with_timeouts"] == pytest.approx(right.mean())
+        assert found["mean_energy_mj"] == pytest.approx(mj.mean())
+        a_day = 2000 * mj.mean() + 0.5 * 24 * 3600
+        assert found["battery_days"] == pytest.approx(3700 * 3600 / a_day)
+        if key == planned:  # the budget is kept where the threshold comes from
+            asks = subject.router.send_score(subject.outputs("threshold")) > found["threshold"]
+            assert edge_ms + asks.mean() * 360.0 <= 100.0
+    query = document["costs"]["query"]
+    assert query["answered"] == pytest.approx(0.8) and query["mean_ms"] == pytest.approx(360.0)
+    assert document["latency"]["cloud_only_ms"] == pytest.approx(360.0)
+    assert "20 % of the queries are not answered in time" in document["costs"]["reading"]
+    marks = {line.get_label(): line for line in draw_latency(document).axes[0].lines}  # type: ignore[union-attr]
+    drawn = marks["router, with timeouts"].get_ydata()
+    expected = [100 * at["accuracy_with_timeouts"] for at in document["coverages"].values()]
+    assert np.asarray(drawn) == pytest.approx(expected)
+    rows = {row[0]: row[1] for row in evaluation_tables(document)[0][2]}
+    first = document["coverages"]["0.7"]
+    assert rows["days per charge"] == f"{first['battery_days']:.3g}"
+    assert rows["energy per inference"] == f"{first['mean_energy_mj']:.3g} mJ"
+    assert rows["router, with timeouts"] == f"{100 * first['accuracy_with_timeouts']:.2f}"
+    assert "95 % answered within" in rows
+    assert "router (linear-features)" in rows or document["router"]["params"] == 0
+
+
+def test_what_is_not_priced_is_not_told(
+    capsys: pytest.CaptureFixture[str], fresh: RunDirectory
+) -> None:
+    document, _ = evaluate(capsys, fresh, *QUICK, "--coverage", "0.7")
+    assert document["planned"] is None and document["costs"]["reading"] == ""
+    told = document["coverages"]["0.7"].keys()
+    assert "mean_latency_ms" in told and not {"p95_latency_ms", "mean_energy_mj"} & told
+    rows = [row[0] for row in evaluation_tables(document)[0][2]]
+    assert "mean latency" in rows
+    assert not {"energy per inference", "days per charge", "router, with timeouts"} & set(rows)
 
 
 def test_what_is_written_and_how_often_it_looked(

@@ -13,7 +13,7 @@ from hybrid_nas.evaluation.accuracy_table import each_input
 from hybrid_nas.evaluation.comparison import choose_confidence, compare, fit_baselines
 from hybrid_nas.evaluation.early_exit import early_exits
 from hybrid_nas.evaluation.shift import send_rates, under_corruption
-from hybrid_nas.evaluation.split_computing import query_bytes, split_points
+from hybrid_nas.evaluation.split_computing import query_bytes, split_points, uplink_time
 from hybrid_nas.evaluation.stages import crossing, cuts, milliseconds, pooled_features
 from hybrid_nas.evaluation.subject import Subject, open_subject
 from hybrid_nas.hardware.estimate import estimate
@@ -25,6 +25,7 @@ from hybrid_nas.routing.designs import design
 from hybrid_nas.routing.drift import fit_controller
 from hybrid_nas.routing.metrics import clustered_stderr, kept_accuracy
 from hybrid_nas.search.rundir import RunDirectory
+from hybrid_nas.search.settings import SearchSettings
 from hybrid_nas.spaces.interchange import read_architecture
 from hybrid_nas.training.job import RunPair
 from tests.routing.conftest import Simulate, simulate
@@ -157,6 +158,17 @@ def test_split_points_count_bytes(subject: Subject) -> None:
     assert times == sorted(times, key=lambda ms: ms or 0.0)
     assert query_bytes(UplinkImage.parse("160x120x2"), size) == 38400
     assert query_bytes(UplinkImage.parse("jpeg:3KB"), size) == 3072
+
+
+def test_a_modelled_uplink_times_the_bytes_themselves() -> None:
+    """8000 bits a second are a byte in a millisecond; a tenth is lost and given up after 1 s."""
+    model = {"transfer": {"bits_per_s": 8000}, "delay": {"ms": 50}, "outage": 0.1}
+    settings = SearchSettings(uplink={**model, "timeout_ms": 1000}, uplink_bytes=900, cloud_ms=70.0)
+    elapsed = uplink_time(settings, 900)
+    assert elapsed(250) == pytest.approx(0.9 * (250 + 50) + 0.1 * 1000)
+    assert elapsed(2000) == 1000.0  # never there in time
+    fixed = uplink_time(SearchSettings(uplink_ms=1800.0), 900)
+    assert fixed(450) == pytest.approx(900.0)
 
 
 def test_shift_is_the_pair_on_corrupted_images(subject: Subject) -> None:

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from hybrid_nas.report import write_report
-from tests.report.example_run import make_run
+from tests.report.example_run import ask, make_run
 
 
 @pytest.fixture(scope="session")
@@ -25,3 +25,9 @@ def pareto(run_dir: Path) -> dict[str, Any]:
     """A fresh copy of that run's ``pareto.json``."""
     document: dict[str, Any] = json.loads((run_dir / "pareto.json").read_text())
     return document
+
+
+@pytest.fixture
+def asked(pareto: dict[str, Any]) -> dict[str, Any]:
+    """The document of a run that was asked for at most a point below the cloud."""
+    return ask(pareto, max_loss=0.01)

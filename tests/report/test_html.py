@@ -138,6 +138,36 @@ def test_reserves_are_stated(tmp_path: Path) -> None:
     assert "does not say how much SRAM and flash were reserved" in page_without_plots(folder)
 
 
+def test_what_was_asked_and_what_it_costs_is_shown(tmp_path: Path, asked: dict[str, Any]) -> None:
+    folder = make_run(tmp_path / "run", pairs=3, trials=4)
+    (folder / "pareto.json").write_text(json.dumps(asked))
+    text = page_without_plots(folder)
+    for said in (
+        "Asked: at most 1 points below the cloud alone. Cheapest first",
+        "Asks the cloud 36.0 % of the inputs",
+        "Mean energy 14.4 mJ 321 days per charge",
+        "with timeouts, % below cloud, points mean, ms 95 % within, ms energy, mJ charge, days",
+        "Every pair asks as seldom as keeps it within the loss on the threshold split",
+        "The uplink loses some queries",
+        "Days per charge leave out camera",
+    ):
+        assert said in text, said
+    for pair in asked["pairs"]:
+        score, test = pair["point"]["score"], pair["point"]["test"]
+        planned = [
+            f"{100 * one['accuracy']:.1f} % ± {100 * one['stderr']:.1f}" for one in (score, test)
+        ]
+        expected = f"{100 * test['accuracy_with_timeouts']:.1f}"
+        row = f"62.0 %, planned {planned[0]} {planned[1]} 64.0 % {expected}"
+        assert row in text
+
+
+def test_without_prices_nothing_is_said_of_them(html: str) -> None:
+    text = Page(html).text
+    for absent in ("mJ", "charge", "with timeouts", "As asked", "planned", "95 % within"):
+        assert absent not in text, absent
+
+
 def page_without_plots(folder: Path) -> str:
     return Page(render_html(read_run(folder), {}, {})).text
 

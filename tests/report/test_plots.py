@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import io
+import json
 import re
 from dataclasses import replace
 from itertools import combinations
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -22,9 +24,10 @@ from hybrid_nas.report.plot_curves import MOST_PANELS, draw_all_curves, draw_cur
 from hybrid_nas.report.plot_pareto import draw_pareto
 from hybrid_nas.report.plot_search import draw_hypervolume
 from hybrid_nas.report.plots import PLOTS, draw_plots
+from hybrid_nas.report.read_front import read_front
 from hybrid_nas.report.style import PALETTE, plot_style, svg_text
 from hybrid_nas.typing import FloatArray
-from tests.report.example_run import make_run
+from tests.report.example_run import ask, make_run
 
 # Machado, Oliveira, Fernandes: "A Physiologically-based Model for Simulation of Color Vision
 # Deficiency", 2009; severity 1.0, in linear RGB.
@@ -142,6 +145,75 @@ def test_latency_bars_add_up_to_the_mean(tmp_path: Path) -> None:
     means = [pair.at("0.7", "test").mean_latency_ms for pair in run.front.pairs]
     np.testing.assert_allclose(bar_ends(1, figure)[-len(means) :], means)
     assert {"limit 90 ms", "cloud alone 2000 ms"} <= set(texts(figure))
+
+
+def test_a_star_is_where_the_pair_would_be_run(run: Run, asked: dict[str, Any]) -> None:
+    """Also in the small multiples; without a question there is none."""
+    front = read_front(asked)
+    pair = front.pairs[0]
+    point = asked["pairs"][0]["point"]["test"]
+    figures = [
+        draw_curve(replace(run, front=front), pair),
+        draw_all_curves(replace(run, front=front)),
+    ]
+    for figure in figures:
+        assert figure is not None
+        stars = [line for line in figure.axes[0].lines if line.get_marker() == "*"]
+        np.testing.assert_allclose(stars[0].get_xdata(orig=False), 100 * point["coverage"])
+        np.testing.assert_allclose(stars[0].get_ydata(orig=False), 100 * point["accuracy"])
+        legend = [text.get_text() for text in figure.legends[0].get_texts()]
+        assert legend[0] == "router" and "where it would be run" in legend
+    plain = draw_curve(run, run.front.pairs[0])
+    assert not [line for line in plain.axes[0].lines if line.get_marker() == "*"]
+
+
+def test_within_a_loss_latency_is_drawn_over_it(run: Run, asked: dict[str, Any]) -> None:
+    figure = draw_pareto(replace(run, front=read_front(asked), trials=()))
+    assert figure is not None
+    axes = figure.axes[0]
+    assert "points" in axes.get_xlabel() and "latency" in axes.get_ylabel()
+    for split in ("score", "test"):
+        results = [pair["point"][split] for pair in asked["pairs"]]
+        expected = [(100 * one["loss"], one["mean_latency_ms"]) for one in results]
+        np.testing.assert_allclose(points(figure, f"front, {split}"), expected)
+    assert "1 allowed" in texts(figure)
+    left, right = axes.get_xlim()
+    assert left < 1 < right
+
+
+def test_poor_candidates_are_cut_where_small_is_good(run: Run, asked: dict[str, Any]) -> None:
+    """Slow ones are above the front then, and must not squeeze it."""
+    members = [pair["point"]["score"]["mean_latency_ms"] for pair in asked["pairs"]]
+    trials = tuple(
+        replace(
+            trial,
+            measures={"loss": 0.006, "mean_latency_ms_within_loss": max(members) * (1 + number)},
+        )
+        for number, trial in enumerate(run.trials)
+    )
+    figure = draw_pareto(replace(run, front=read_front(asked), trials=trials))
+    assert figure is not None
+    bottom, top = figure.axes[0].get_ylim()
+    assert bottom < min(members) and max(members) < top < max(members) * len(trials)
+    y = points(figure, "candidates")[:, 1]
+    counted = [int(text.split()[0]) for text in texts(figure) if "outside this range" in text]
+    assert counted == [int((y > top).sum())]
+
+
+def test_a_budget_is_drawn_where_the_mean_is(tmp_path: Path) -> None:
+    folder = make_run(tmp_path / "run", pairs=2, trials=4)
+    document = ask(json.loads((folder / "pareto.json").read_text()), mean_latency_ms=900.0)
+    (folder / "pareto.json").write_text(json.dumps(document))
+    run = read_run(folder)
+    figure = draw_latency(run)
+    assert figure is not None and "allowed 900 ms" in texts(figure)
+    pareto = draw_pareto(run)
+    assert pareto is not None and pareto.axes[0].get_xlabel() == "latency on the device (ms)"
+    expected = [
+        (pair["cost"]["edge_latency_ms"], 100 * pair["point"]["test"]["accuracy_with_timeouts"])
+        for pair in document["pairs"]
+    ]
+    np.testing.assert_allclose(points(pareto, "front, test"), expected)
 
 
 def test_curves_are_those_of_the_document(run: Run) -> None:

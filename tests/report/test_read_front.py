@@ -22,6 +22,7 @@ from hybrid_nas.report.measures import measure
 from hybrid_nas.report.read_front import read_front
 from hybrid_nas.report.terminal import show_front
 from hybrid_nas.search.objectives import OBJECTIVES
+from tests.report.example_run import ask
 
 MINIMAL = {"schema": "hybrid-nas/pareto/1", "pairs": [{"id": 1}]}
 
@@ -52,6 +53,30 @@ def test_best_pair_is_chosen_by_score_and_not_by_test(pareto: dict[str, Any]) ->
     assert best is not None and best.id == first["id"]
 
 
+def test_a_budget_keeps_the_documents_order(pareto: dict[str, Any]) -> None:
+    """The search puts the best in what was asked first, and that may be with timeouts."""
+    ids = [pair["id"] for pair in pareto["pairs"]][::-1]
+    pareto["pairs"].reverse()
+    front = read_front(ask(pareto, mean_latency_ms=900.0, mean_energy_mj=20.0))
+    assert [pair.id for pair in front.pairs] == ids
+    assert front.best is not None and front.best.id == ids[0]
+    assert front.question.regime == "budget" and front.question.mean_energy_mj == 20.0
+    point = pareto["pairs"][0]["point"]
+    assert front.working(front.best, "test").battery_days == 321.0
+    assert front.working(front.best, "score").coverage == point["score"]["coverage"]
+    assert front.best.point is not None and front.best.point.threshold == 0.21
+
+
+@pytest.mark.parametrize(("bound", "place"), [(0.02, 0), (0.01, 1), (0.005, 2), (0.0, 2)])
+def test_within_a_loss_the_first_that_kept_it_on_score_is_best(
+    pareto: dict[str, Any], bound: float, place: int
+) -> None:
+    """Losses on the score split are 1.2, 0.8 and 0.4 points; where none is within, the nearest."""
+    front = read_front(ask(pareto, max_loss=bound))
+    assert front.best is not None and front.best.id == pareto["pairs"][place]["id"]
+    assert front.keeps_bound(front.best) == (bound > 0)
+
+
 def test_target_is_stated_or_the_objectives_coverage(pareto: dict[str, Any]) -> None:
     pareto["target_coverage"] = 0.5
     assert read_front(pareto).target == "0.5"
@@ -70,7 +95,9 @@ def test_objectives_of_the_search_are_measures_of_the_report(pareto: dict[str, A
     pareto["objective"] = {"names": searched, "directions": ["maximize"] * len(searched)}
     for objective in read_front(pareto).objectives:
         label = measure(objective.name).label
-        assert any(unit in label for unit in ("(%)", "(ms)", "(KB)", "(millions)", "(mJ)"))
+        assert any(
+            unit in label for unit in ("(%)", "(ms)", "(KB)", "(millions)", "(mJ)", "(points)")
+        )
 
 
 def test_an_objective_that_is_no_coverage_is_no_target(pareto: dict[str, Any]) -> None:
@@ -148,6 +175,9 @@ def test_any_value_anywhere_gives_a_report_or_an_input_error(
 ) -> None:
     """One random place of a good document is replaced: nothing else than `InputError` comes out."""
     document = json.loads((run_dir / "pareto.json").read_text())
+    regime = data.draw(st.sampled_from(["", "mean_latency_ms", "mean_energy_mj", "max_loss"]))
+    if regime:
+        ask(document, **{regime: 0.01})
     place: Any = document
     while True:
         key = data.draw(

@@ -17,6 +17,7 @@ from hybrid_nas.report import render_front
 from hybrid_nas.report.read_front import read_front
 from hybrid_nas.report.terminal import show_front
 from hybrid_nas.report.verdict import verdict
+from tests.report.example_run import ask
 
 NOWHERE = Path("nowhere/report.html")
 
@@ -104,6 +105,63 @@ def test_the_headline_compares_with_base_and_cloud(pareto: dict[str, Any]) -> No
         f"Pair {pair['id']} answers 70 % of the inputs and is right on 93.1 % ± 0.6 of these "
         "(test split); base alone 84.2 %."
     )
+
+
+def test_the_headline_answers_what_was_asked(pareto: dict[str, Any]) -> None:
+    pareto["pairs"] = pareto["pairs"][:1]
+    pair = pareto["pairs"][0]
+    pair["base"]["test_accuracy"] = 0.842
+    ask(pareto, mean_latency_ms=900.0, mean_energy_mj=20.0)
+    pair["point"]["test"] |= {
+        "accuracy": 0.931,
+        "accuracy_with_timeouts": 0.924,
+        "stderr": 0.006,
+        "mean_latency_ms": 812.0,
+    }
+    found = verdict(read_front(pareto))
+    assert found.headline == (
+        f"Pair {pair['id']} reaches 93.1 % ± 0.6 (test split) at a mean latency of 812 ms (900 ms "
+        "allowed) and at a mean energy of 14.4 mJ (20 mJ allowed); base alone 84.2 %, cloud alone "
+        "97.2 %."
+    )
+    text = " ".join(found.sentences)
+    for said in (
+        "asks the cloud for 36.0 % of the inputs.",
+        "the base answers: 92.4 % are to be expected then",
+        "At 70 % coverage its router",
+        "95 % of them are answered within 2400 ms",
+        "takes 14.4 mJ on average",
+        "a charge lasts 321 days (estimated)",
+    ):
+        assert said in text, said
+
+
+def test_the_headline_of_a_bound_says_when_nothing_kept_it(pareto: dict[str, Any]) -> None:
+    first, second, *_ = pareto["pairs"]
+    kept = verdict(read_front(ask(pareto, max_loss=0.01))).headline
+    assert kept.startswith(
+        f"Pair {second['id']} is 0.7 ± 0.2 points below the cloud alone (test split, 1.0 allowed)"
+    )
+    for pair in pareto["pairs"]:
+        pair["point"]["score"]["loss"] = 0.03
+    first["point"]["score"]["loss"] = 0.02
+    missed = verdict(read_front(pareto)).headline
+    assert missed.startswith(
+        "No pair is within 1.0 points of the cloud on the score split as well; the nearest, pair "
+        f"{first['id']}, is 2.0 points below it there"
+    )
+
+
+def test_a_regime_shows_its_working_points(asked: dict[str, Any]) -> None:
+    text = shown(asked, 130)
+    assert text.startswith("Front at most 1 points below the cloud alone, cheapest first")
+    heading = text.splitlines()[1].split()
+    assert {"sent", "energy", "charge"} <= set(heading)
+    for pair in asked["pairs"]:
+        row = next(line for line in text.splitlines() if line.split()[:1] == [str(pair["id"])])
+        at = pair["point"]["test"]
+        assert f"{at['mean_latency_ms']:.1f}" in row
+        assert "36.0" in row and "14.4" in row and "321" in row
 
 
 @pytest.mark.parametrize(

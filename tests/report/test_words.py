@@ -9,13 +9,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hybrid_nas.report import architecture, fields, provenance, words
+from hybrid_nas.report import architecture, fields, front, provenance, words
 from hybrid_nas.report.architecture import stages
-from hybrid_nas.report.front import Limits, Result
+from hybrid_nas.report.front import Limits
+from hybrid_nas.report.result import Result
 from hybrid_nas.units import parse_bytes
 
 
-@pytest.mark.parametrize("module", [architecture, fields, provenance, words])
+@pytest.mark.parametrize("module", [architecture, fields, front, provenance, words])
 def test_examples_in_docstrings(module: object) -> None:
     assert doctest.testmod(module).failed == 0  # type: ignore[arg-type]
 

@@ -77,8 +77,9 @@ def test_rows_of_stages_are_taken_and_checked(simulate: Simulate) -> None:
 
 def test_known_costs_of_early_routers() -> None:
     assert design("linear-stage2").params(10, 40) == 2 * 40 + 2
-    assert design("linear-stage2").flash_bytes(10, 40) == 2 * 40 + 2 * 8 + 4
-    assert design("linear-stage2").sram_bytes(10, 40) == 40 + 2 * 4
+    assert design("linear-stage2").flash_bytes(10, 40) == 2 * 40 + 2 * 8 + 60
+    assert design("linear-stage2").sram_bytes(10, 40) == 4 * 40
+    assert design("mlp8-stage2").sram_bytes(10, 40) == 4 * (40 + 8)
     assert design("mlp8-stage1").macs(10, 40) == 40 * 8 + 8 * 2
     assert [shape.cut for shape in EARLY_DESIGNS.values()] == [1, 2, 1, 2]
     assert not any(shape.cut for shape in DESIGNS.values())

@@ -11,7 +11,7 @@ from sklearn.model_selection import GridSearchCV, GroupKFold, cross_val_score
 
 from hybrid_nas.errors import InputError
 from hybrid_nas.routing import GainRouter
-from hybrid_nas.routing.designs import DESIGNS
+from hybrid_nas.routing.designs import EARLY_DESIGNS
 from tests.routing.conftest import Simulate
 
 
@@ -77,15 +77,15 @@ def test_without_a_seed_each_fit_draws_its_own(simulate: Simulate) -> None:
     assert (fits[0].out_of_fold_score_ != fits[1].out_of_fold_score_).any()
 
 
-@pytest.mark.parametrize("kind", ["linear-logits", "mlp8-logits"])
+@pytest.mark.parametrize("kind", ["linear-stage1", "mlp8-stage1"])
 def test_costs_are_those_of_a_design_of_the_same_shape(simulate: Simulate, kind: str) -> None:
-    """The design's statistics have scales of their own, which an estimator knows nothing about."""
-    shape, pair = DESIGNS[kind], simulate(200)
-    x = np.random.default_rng(0).normal(size=(200, shape.n_signals(10, 0)))
+    """That of an early router: one block of signals, as an estimator has."""
+    shape, pair = EARLY_DESIGNS[kind], simulate(200)
+    x = np.random.default_rng(0).normal(size=(200, 29))
     router = GainRouter(hidden=shape.hidden).fit(x, pair.base.correct, pair.cloud_correct)
-    assert router.params_ == shape.params(10, 0)
-    assert router.macs_ == shape.macs(10, 0)
-    assert router.flash_bytes_ == shape.flash_bytes(10, 0) - 8 * 9
+    assert router.params_ == shape.params(10, 29)
+    assert router.macs_ == shape.macs(10, 29)
+    assert router.flash_bytes_ == shape.flash_bytes(10, 29)
     again = copy.deepcopy(router)
     np.testing.assert_array_equal(again.send_score(x), router.send_score(x))
 
