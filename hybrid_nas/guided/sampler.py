@@ -1,0 +1,165 @@
+"""The engine as an Optuna sampler."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from optuna.distributions import BaseDistribution
+from optuna.samplers import BaseSampler, RandomSampler
+from optuna.study import Study
+from optuna.trial import FrozenTrial, TrialState
+
+from hybrid_nas.errors import InputError
+from hybrid_nas.guided.effort import Effort
+from hybrid_nas.guided.engine import Engine
+from hybrid_nas.guided.parameters import Parameters
+from hybrid_nas.guided.problem import History, Problem
+from hybrid_nas.guided.trials import CLAIM, TrialReader
+from hybrid_nas.typing import IntArray
+
+_YIELDS = 10
+
+
+class GuidedSampler(BaseSampler):
+    """Proposes what is expected to enlarge the front most, from all scores so far.
+
+    Costs are computed exactly by the problem, other objectives predicted by a Gaussian process. No
+    candidate is infeasible, and none is tried twice. The study is the sampler's whole memory: the
+    same seed and the same trials before give the same proposal, in a resumed study too.
+
+    Several processes may ask at the same time. Candidates of running trials count as if they were
+    scored as predicted, and a trial that finds its candidate claimed by another takes the next.
+
+    Example:
+        >>> import optuna
+        >>> from optuna.distributions import CategoricalDistribution, IntDistribution
+        >>> space = {"depth": IntDistribution(1, 8), "kernel": CategoricalDistribution([3, 5])}
+        >>> problem = Parameters(space).problem(
+        ...     objectives=(0, None),  # the study's first objective is cost 0, the second is learnt
+        ...     costs=lambda p: p["depth"] * p["kernel"] ** 2,
+        ...     feasible=lambda p, costs: costs[0] <= 150,
+        ... )
+        >>> study = optuna.create_study(
+        ...     directions=["minimize", "maximize"], sampler=GuidedSampler(space, problem, seed=1)
+        ... )
+
+    Args:
+        search_space: distributions by name, in the order of the problem's genes.
+        problem: what is searched. Its exact objectives must be minimised in the study; learnt ones
+            may have either direction.
+        seed: decides every draw.
+        reference: values (as in the study) that bound the hypervolume; see `Engine`.
+        earlier: scores of another search, as `read_history` gives them.
+        effort: sizes of the inner search.
+        retry_failed: propose candidates of failed trials again. Right where trials fail because
+            processes die, wrong where candidates are at fault.
+
+    Raises:
+        InputError: search space and problem do not agree.
+    """
+
+    def __init__(
+        self,
+        search_space: Mapping[str, BaseDistribution],
+        problem: Problem,
+        *,
+        seed: int = 0,
+        reference: Sequence[float] | None = None,
+        earlier: History | None = None,
+        effort: Effort | None = None,
+        retry_failed: bool = False,
+    ) -> None:
+        self.parameters, self.problem = Parameters(dict(search_space)), problem
+        sizes = [gene.size for gene in self.parameters.genes]
+        if sizes != problem.sizes.tolist():
+            raise InputError(
+                f"the search space has parameters with {sizes} values and the problem expects "
+                f"{problem.sizes.tolist()}: give the same columns in the same order"
+            )
+        self.seed = seed
+        self._reference, self._earlier, self._effort = reference, earlier, effort
+        self._lock = threading.Lock()
+        self._engine: Engine | None = None
+        self._reader = TrialReader(self.parameters, problem, retry_failed)
+
+    def infer_relative_search_space(
+        self, study: Study, trial: FrozenTrial
+    ) -> dict[str, BaseDistribution]:
+        """All parameters, jointly."""
+        return dict(self.parameters.distributions)
+
+    def sample_relative(
+        self, study: Study, trial: FrozenTrial, search_space: dict[str, BaseDistribution]
+    ) -> dict[str, Any]:
+        """A new feasible candidate.
+
+        Raises:
+            ExhaustedError: there is none.
+            InputError: the study's objectives are not those of the problem.
+        """
+        fixed = trial.system_attrs.get("fixed_params", {})
+        if all(name in fixed for name in search_space):
+            return {}  # enqueued: Optuna takes what the user chose
+        with self._lock:
+            row = self._ask(study, trial)
+        return self.parameters.params(row)
+
+    def sample_independent(
+        self,
+        study: Study,
+        trial: FrozenTrial,
+        param_name: str,
+        param_distribution: BaseDistribution,
+    ) -> Any:
+        """Parameters outside the search space are drawn at random; nothing is learnt about them."""
+        digits = [ord(letter) for letter in param_name]
+        seed = np.random.SeedSequence([self.seed, trial.number, *digits]).generate_state(1)
+        return RandomSampler(int(seed[0])).sample_independent(
+            study, trial, param_name, param_distribution
+        )
+
+    def read_history(self, study: Study) -> History:
+        """Finished trials of a study over this search space, as `earlier` of another sampler.
+
+        Its objectives must be those of the problem. Trials without a score have nan.
+        """
+        return self._reader.split(study, own=-1)[0]
+
+    def _ask(self, study: Study, trial: FrozenTrial) -> IntArray:
+        """Ask the engine, claim the candidate, and yield it where another trial has it too."""
+        engine, refused = self._engine_of(study), self.problem.no_rows
+        skip: int | None = None
+        for _ in range(_YIELDS):
+            history, pending, nameless = self._reader.split(study, trial.number)
+            pending = np.concatenate([pending, refused])
+            row = engine.ask(history, pending, nameless if skip is None else skip)
+            claim = self.problem.canonical(row[None])[0].tolist()
+            study._storage.set_trial_system_attr(trial._trial_id, CLAIM, claim)
+            rivals = [
+                other.number
+                for other in self._reader.trials(study)
+                if other.state == TrialState.RUNNING
+                and other.number != trial.number
+                and other.system_attrs.get(CLAIM) == claim
+            ]
+            if not rivals:
+                return row
+            refused = np.concatenate([refused, row[None]])
+            skip = sum(number < trial.number for number in rivals)
+        return row
+
+    def _engine_of(self, study: Study) -> Engine:
+        if self._engine is None:
+            signs = self._reader.signs(study)
+            reference = None if self._reference is None else signs * np.array(self._reference)
+            self._engine = Engine(
+                self.problem,
+                seed=self.seed,
+                reference=None if reference is None else reference.tolist(),
+                earlier=self._earlier,
+                effort=self._effort,
+            )
+        return self._engine
