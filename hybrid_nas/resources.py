@@ -1,8 +1,8 @@
-"""Where the data that comes with the program lies: search spaces, latency tables, weights.
+"""Where the data that comes with the program lies: search spaces, latency tables, C code, weights.
 
-In a wheel `search_spaces/` and `latency_tables/` are inside the package (setup.py puts them there);
-in a checkout, and in an editable install of one, they stand beside it. Nothing is imported here but
-the standard library, so that the command line can ask early and cheaply.
+In a wheel `search_spaces/`, `latency_tables/` and `firmware/` are inside the package (setup.py puts
+them there); in a checkout, and in an editable install of one, they stand beside it. Nothing is
+imported here but the standard library, so that the command line can ask early and cheaply.
 """
 
 from __future__ import annotations
@@ -32,6 +32,11 @@ def search_space_files() -> dict[str, Path]:
 def latency_table_dir() -> Path:
     """Folder of the latency tables that come with the program."""
     return _root_data("latency_tables")
+
+
+def firmware_dir() -> Path:
+    """Folder of the C sources: kernels, router, boards."""
+    return _root_data("firmware")
 
 
 def bundled(name: str) -> Path:

@@ -21,8 +21,10 @@ import pytest
 import hybrid_nas
 
 ROOT = Path(__file__).resolve().parents[1]
-ROOT_DATA = ("search_spaces", "latency_tables")
-PACKAGE_DATA_SUFFIXES = {".css", ".elf", ".html", ".j2", ".js", ".json", ".pt", ".yaml"}
+ROOT_DATA = ("search_spaces", "latency_tables", "firmware")
+PACKAGE_DATA_SUFFIXES = {".c", ".css", ".elf", ".html", ".j2", ".js", ".json", ".pt", ".yaml"}
+
+NOT_SOURCES = ("__pycache__", "build")
 
 pytestmark = pytest.mark.skipif(
     importlib.util.find_spec("setuptools") is None or importlib.util.find_spec("pip") is None,
@@ -39,6 +41,7 @@ print(json.dumps({
     "package": hybrid_nas.__file__,
     "spaces": sorted(path.name for path in resources.search_space_dir().glob("*.yaml")),
     "tables": str(resources.latency_table_dir()),
+    "firmware": str(resources.firmware_dir()),
 }))
 """
 
@@ -50,6 +53,7 @@ class Found:
     package: str
     spaces: list[str]
     tables: str
+    firmware: str
 
 
 @pytest.fixture(scope="module")
@@ -58,7 +62,7 @@ def checkout(tmp_path_factory: pytest.TempPathFactory) -> Path:
     for name in ("pyproject.toml", "setup.py", "README.md", "LICENSE"):
         shutil.copy(ROOT / name, copy / name)
     for name in ("hybrid_nas", *ROOT_DATA):
-        shutil.copytree(ROOT / name, copy / name, ignore=shutil.ignore_patterns("__pycache__"))
+        shutil.copytree(ROOT / name, copy / name, ignore=shutil.ignore_patterns(*NOT_SOURCES))
     return copy
 
 
@@ -118,6 +122,7 @@ def test_an_installed_wheel_finds_its_data(wheel: Path, tmp_path: Path) -> None:
     assert Path(found.package).is_relative_to(target)
     assert found.spaces == _space_names()
     assert _relative_files(Path(found.tables)) == _relative_files(ROOT / "latency_tables")
+    assert _relative_files(Path(found.firmware)) == _relative_files(ROOT / "firmware")
 
 
 def test_an_editable_install_finds_the_data_of_its_checkout(checkout: Path, tmp_path: Path) -> None:
@@ -135,6 +140,7 @@ def test_an_editable_install_finds_the_data_of_its_checkout(checkout: Path, tmp_
     assert Path(found.package) == checkout / "hybrid_nas" / "__init__.py"
     assert found.spaces == _space_names()
     assert found.tables == str(checkout / "latency_tables")
+    assert found.firmware == str(checkout / "firmware")
 
 
 def test_constraints_pin_every_declared_dependency_to_one_published_version() -> None:
@@ -163,7 +169,7 @@ def _probe(site: Path, cwd: Path) -> Found:
 
 def _files(folder: Path) -> list[Path]:
     paths = (path for path in folder.rglob("*") if path.is_file())
-    return sorted(path for path in paths if "__pycache__" not in path.parts)
+    return sorted(p for p in paths if not set(NOT_SOURCES) & set(p.relative_to(folder).parts))
 
 
 def _relative_files(folder: Path) -> list[str]:

@@ -29,6 +29,7 @@ COMMANDS: tuple[str, ...] = (
     "search",
     "train",
     "evaluate",
+    "export",
     "report",
     "route",
     "estimate",

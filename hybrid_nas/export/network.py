@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Literal
 
 from hybrid_nas.quantise.float_graph import FloatOp
 from hybrid_nas.quantise.int8_graph import Int8Graph
 from hybrid_nas.spaces.architecture import Architecture
+
+Precision = Literal["fp32", "int8"]
 
 
 @dataclass(frozen=True, eq=False)

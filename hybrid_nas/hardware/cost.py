@@ -148,6 +148,9 @@ class CostModel:
         peak = np.maximum(live, router) + self.uplink.extra_bytes + buffers.sum(1)
         sram = peak + total["persistent"] + self.runtime.sram.fixed_bytes + self.reserve_sram_bytes
         flash = total["flash"] + self.runtime.flash.fixed_bytes + self.reserve_flash_bytes
+        flash += np.where(
+            np.asarray(router_flash_bytes) > 0, self.runtime.flash.router_code_bytes, 0
+        )
         base_ms = self._network_ms(ms, total["n_ops"])
         router_ms = self._router_ms(np.asarray(router_macs), early)
         return Costs(

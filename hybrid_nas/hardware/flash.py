@@ -17,7 +17,7 @@ def flash_bytes(
     Args:
         ops: the network.
         runtime: how it stores weights, biases and scales, and how much code it has.
-        router_bytes: the router's weights and code.
+        router_bytes: the router's constants; 0 for a network without one.
         reserve_bytes: for the radio and the application.
 
     Example:
@@ -27,4 +27,5 @@ def flash_bytes(
         44
     """
     own = int(runtime.flash.op_bytes(OpArrays.of(ops)).sum()) + runtime.flash.fixed_bytes
-    return own + router_bytes + reserve_bytes
+    code = runtime.flash.router_code_bytes if router_bytes else 0
+    return own + router_bytes + code + reserve_bytes

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from hybrid_nas.errors import InputError
+from hybrid_nas.hardware import hnas_c, tflm
 from hybrid_nas.hardware.data_files import package_yaml
 from hybrid_nas.hardware.op_arrays import OpArrays
 from hybrid_nas.typing import BoolArray, FloatArray, IntArray
@@ -50,6 +51,8 @@ class SramModel:
     bytes_per_channel: int
     bytes_per_step: int
     fixed_bytes: int
+    own_kernels: bool = False
+    pointer_bytes: int = 0
 
     def align(self, sizes: IntArray) -> IntArray:
         """`sizes` rounded up to multiples of ``align_bytes``."""
@@ -57,19 +60,31 @@ class SramModel:
 
     def reuse(self, arrays: OpArrays) -> FloatArray:
         """Share of the smaller tensor that each operator saves, float64 (n,)."""
+        if self.own_kernels:
+            return hnas_c.runs_in_place(arrays).astype(float)
         share = np.zeros(len(arrays))
         for name, value in self.reuse_input.items():
             share[class_mask(arrays, name)] = value
         return share
 
+    def scratch_bytes(self, arrays: OpArrays) -> IntArray:
+        """Scratch that lives while each operator runs, int64 (n,)."""
+        if self.own_kernels:
+            return hnas_c.scratch_bytes(arrays)
+        return evaluate(self.op_buffers, arrays)
+
     def padded_bytes(self, arrays: OpArrays) -> IntArray:
         """The copy of each operator's input with its border, 0 where there is none."""
+        if self.pointer_bytes:
+            return tflm.copied_bytes(arrays)
         if not self.explicit_padding:
             return np.zeros(len(arrays), np.int64)
         return self.align(arrays.padded_elements * arrays.itemsize)
 
     def persistent_bytes(self, arrays: OpArrays) -> IntArray:
         """What the runtime keeps for each operator from start to end, int64 (n,)."""
+        if self.pointer_bytes:
+            return tflm.persistent_bytes(arrays, self.pointer_bytes)
         return _overhead(arrays, self.bytes_per_channel, self.bytes_per_step, self.explicit_padding)
 
 
@@ -81,9 +96,13 @@ class FlashModel:
     bytes_per_step: int
     fixed_bytes: int
     explicit_padding: bool = False
+    own_kernels: bool = False
+    router_code_bytes: int = 0
 
     def op_bytes(self, arrays: OpArrays) -> IntArray:
         """Weights, and what comes with them, of each operator, int64 (n,)."""
+        if self.own_kernels:
+            return hnas_c.constant_bytes(arrays) + self.bytes_per_step
         overhead = _overhead(
             arrays, self.bytes_per_channel, self.bytes_per_step, self.explicit_padding
         )
@@ -151,6 +170,10 @@ def parse_runtime(runtime_id: str, entry: Mapping[str, Any]) -> Runtime:
         version=str(entry["version"]),
         source=entry["source"],
         sram=sram,
-        flash=FlashModel(**entry["flash"], explicit_padding=sram.explicit_padding),
+        flash=FlashModel(
+            **entry["flash"],
+            explicit_padding=sram.explicit_padding,
+            own_kernels=sram.own_kernels,
+        ),
         fit={what: FitError(**error) for what, error in entry.get("fit", {}).items()},
     )

@@ -110,6 +110,8 @@ def live_bytes(
     scratch: IntArray,
     reuse: FloatArray,
     hold: frozenset[int] = frozenset(),
+    *,
+    whole_places: bool = False,
 ) -> IntArray:
     """Live bytes at each of k operators of n networks that are wired alike.
 
@@ -120,12 +122,15 @@ def live_bytes(
         scratch: bytes that live while the operator runs, (n, k).
         reuse: share of the smaller tensor that is saved where the input dies, (n, k).
         hold: operators whose outputs are kept to the end (`INPUT` for the input).
+        whole_places: an output that is written over a larger input has all of its place for as long
+            as it lives.
 
     Returns:
         int64 (n, k): the busiest moment of each operator.
     """
     last = last_uses(wiring, hold)
     live = np.empty(padded.shape, np.int64)
+    sizes = sizes.copy()
     alive = [0]
     for number, (source, _) in enumerate(wiring):
         alive = [tensor for tensor in alive if last[tensor] >= number]
@@ -140,6 +145,9 @@ def live_bytes(
         gone = np.where(copied, sizes[:, operand], 0) if dies else 0
         running = before - gone + border + output - saved + scratch[:, number]
         live[:, number] = np.maximum(before + border, running)
+        if whole_places and dies:
+            over = reuse[:, number] > 0
+            sizes[:, number + 1] = np.where(over, np.maximum(sizes[:, operand], output), output)
         alive.append(number + 1)
     return live
 
@@ -157,9 +165,10 @@ def block_live_bytes(
     ]  # the first operator reads the input
     sizes = np.concatenate([inputs, model.align(arrays.out_bytes).reshape(-1, k)], axis=1)
     padded = model.padded_bytes(arrays).reshape(-1, k)
-    scratch = evaluate(model.op_buffers, arrays).reshape(-1, k)
+    scratch = model.scratch_bytes(arrays).reshape(-1, k)
     reuse = model.reuse(arrays).reshape(-1, k)
-    return live_bytes(wiring, sizes, padded, scratch, reuse, hold)
+    whole = model.own_kernels
+    return live_bytes(wiring, sizes, padded, scratch, reuse, hold, whole_places=whole)
 
 
 def plan(

@@ -18,13 +18,12 @@ from typing import Any
 
 import numpy as np
 import onnx
-from onnx import TensorProto, helper, numpy_helper
+from onnx import TensorProto
 
 from hybrid_nas.errors import InputError
+from hybrid_nas.onnx_writer import OnnxWriter, Wire
 from hybrid_nas.spaces.opspec import OpSpec
 
-OPSET = 17
-_IR_VERSION = 10
 _SEED = 0
 
 
@@ -46,17 +45,11 @@ _SCALES = {
 """Scale of a tensor by the activation that made it; the clamp of ReLU and ReLU6 is then free."""
 
 
-@dataclass(frozen=True)
-class Tensor:
-    """A tensor of the graph: its name, (channels, height, width), and scale where it is uint8.
+@dataclass(frozen=True, kw_only=True)
+class Tensor(Wire):
+    """A tensor of the graph, with its scale where it is uint8."""
 
-    ``flat`` tensors have the shape (1, channels) instead of (1, channels, 1, 1).
-    """
-
-    name: str
-    shape: tuple[int, int, int]
     scale: Scale
-    flat: bool = False
 
 
 def network_model(ops: Sequence[OpSpec]) -> onnx.ModelProto:
@@ -129,83 +122,59 @@ def _producer(tensors: Sequence[Tensor], index: int, op: OpSpec, distance: int) 
 
 
 class _Writer:
-    """Collects nodes and weights of one model."""
+    """Writes operators with random weights into one model."""
 
     def __init__(self, dtype: str) -> None:
         self._quantised = dtype == "int8"
-        self._nodes: list[onnx.NodeProto] = []
-        self._weights: list[onnx.TensorProto] = []
-        self._inputs: list[onnx.ValueInfoProto] = []
-        self._outputs: list[onnx.ValueInfoProto] = []
+        self._graph = OnnxWriter()
         self._rng = np.random.default_rng(_SEED)
 
-    # -- tensors and nodes
+    # -- borders
 
     def input(self, name: str, shape: tuple[int, int, int], flat: bool = False) -> Tensor:
-        channels, *pixels = shape
-        if flat:
-            outside = [1, channels]
-        elif self._quantised:
-            outside = [1, *pixels, channels]
-        else:
-            outside = [1, *shape]
-        self._inputs.append(helper.make_tensor_value_info(name, self._type, outside))
+        self._graph.input(name, self._type, self._outside(shape, flat))
         if self._quantised and not flat:
-            name = self._node("Transpose", name, perm=[0, 3, 1, 2])
-        return Tensor(name, shape, _SCALES["none"], flat)
+            name = self._graph.node("Transpose", name, perm=[0, 3, 1, 2])
+        return Tensor(name, shape, flat, scale=_SCALES["none"])
 
     def output(self, tensor: Tensor, name: str) -> None:
-        channels, *pixels = tensor.shape
-        outside = [1, *tensor.shape]
-        if tensor.flat:
-            outside = [1, channels]
-            self._nodes.append(helper.make_node("Identity", [tensor.name], [name]))
-        elif self._quantised:
-            outside = [1, *pixels, channels]
-            self._nodes.append(
-                helper.make_node("Transpose", [tensor.name], [name], perm=[0, 2, 3, 1])
-            )
+        if self._quantised and not tensor.flat:
+            self._graph.node("Transpose", tensor.name, name=name, perm=[0, 2, 3, 1])
         else:
-            self._nodes.append(helper.make_node("Identity", [tensor.name], [name]))
-        self._outputs.append(helper.make_tensor_value_info(name, self._type, outside))
+            self._graph.node("Identity", tensor.name, name=name)
+        self._graph.output(name, self._type, self._outside(tensor.shape, tensor.flat))
+
+    def _outside(self, shape: tuple[int, int, int], flat: bool) -> list[int]:
+        channels, *pixels = shape
+        if flat:
+            return [1, channels]
+        return [1, *pixels, channels] if self._quantised else [1, *shape]
 
     @property
     def _type(self) -> int:
         return TensorProto.UINT8 if self._quantised else TensorProto.FLOAT
 
     def model(self) -> onnx.ModelProto:
-        graph = helper.make_graph(
-            self._nodes, "operators", self._inputs, self._outputs, self._weights
-        )
-        model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", OPSET)])
-        model.ir_version = _IR_VERSION
-        return model
-
-    def _node(self, kind: str, *inputs: str, **attributes: Any) -> str:
-        name = f"t{len(self._nodes)}"
-        self._nodes.append(helper.make_node(kind, list(inputs), [name], name, **attributes))
-        return name
-
-    def _constant(self, array: Any) -> str:
-        name = f"w{len(self._weights)}"
-        self._weights.append(numpy_helper.from_array(np.asarray(array, order="C"), name))
-        return name
+        return self._graph.model("operators")
 
     # -- quantisation
 
     def _read(self, tensor: Tensor, flat: bool = False) -> str:
         """What an operator computes with: the tensor's values, as floats in the graph."""
-        name = tensor.name
-        if flat and not tensor.flat:
-            name = self._node("Flatten", name)
-        elif tensor.flat and not flat:
-            name = self._node("Reshape", name, self._constant(np.array([1, -1, 1, 1])))
+        name = self._graph.shaped(tensor, flat=flat)
         if not self._quantised:
             return name
-        return self._node("DequantizeLinear", name, *self._parameters(tensor.scale))
+        return self._graph.node("DequantizeLinear", name, *self._parameters(tensor.scale))
 
     def _parameters(self, scale: Scale) -> tuple[str, str]:
-        return self._constant(np.float32(scale.step)), self._constant(np.uint8(scale.zero))
+        constant = self._graph.constant
+        return constant(np.float32(scale.step)), constant(np.uint8(scale.zero))
+
+    def _per_channel(self, values: Any, steps: Any) -> str:
+        """Constants with a step for each of the first axis, dequantised."""
+        stored = (values, steps, np.zeros(len(steps), values.dtype))
+        names = (self._graph.constant(array) for array in stored)
+        return self._graph.node("DequantizeLinear", *names, axis=0)
 
     def _weight(self, shape: tuple[int, ...], fan_in: int) -> tuple[str, Any]:
         """Weights whose first axis is the output channel, and their steps, (cout,)."""
@@ -214,20 +183,15 @@ class _Writer:
         steps = steps.astype(np.float32)
         if not self._quantised:
             real = values * steps.reshape(-1, *[1] * (len(shape) - 1))
-            return self._constant(real.astype(np.float32)), steps
-        zeros = np.zeros(shape[0], np.int8)
-        stored = (self._constant(values), self._constant(steps), self._constant(zeros))
-        return self._node("DequantizeLinear", *stored, axis=0), steps
+            return self._graph.constant(real.astype(np.float32)), steps
+        return self._per_channel(values, steps), steps
 
     def _bias(self, steps: Any, data: Tensor) -> str:
         values = self._rng.uniform(-0.5, 0.5, len(steps))
         if not self._quantised:
-            return self._constant(values.astype(np.float32))
+            return self._graph.constant(values.astype(np.float32))
         scale = (steps * np.float32(data.scale.step)).astype(np.float32)
-        stored = np.round(values / scale).astype(np.int32)
-        zeros = np.zeros(len(steps), np.int32)
-        inputs = (self._constant(stored), self._constant(scale), self._constant(zeros))
-        return self._node("DequantizeLinear", *inputs, axis=0)
+        return self._per_channel(np.round(values / scale).astype(np.int32), scale)
 
     # -- operators
 
@@ -238,63 +202,26 @@ class _Writer:
                 f"{op.op} with kernel {op.kernel}, stride {op.stride} on {op.h}x{op.w} pixels has "
                 "no output"
             )
-        flat = op.op == "dense"
+        flat, scale = op.op == "dense", _SCALES[op.activation]
+        if op.op in ("avgpool", "maxpool") and op.activation == "none":
+            scale = data.scale
         x = self._read(data, flat)
-        scale = _SCALES[op.activation]
-        match op.op:
-            case "conv" | "dwconv":
-                x = self._conv(op, x, data)
-            case "dense":
-                weight, steps = self._weight((op.cout, op.cin), op.cin)
-                bias = [self._bias(steps, data)] if op.bias else []
-                x = self._node("Gemm", x, weight, *bias, transB=1)
-            case "add" | "mul":
-                if second is None:
-                    raise InputError(f"{op.op} has two operands: its residual must not be 0")
-                x = self._node("Add" if op.op == "add" else "Mul", x, self._read(second))
-            case "avgpool" | "maxpool":
-                x = self._pool(op, x, data)
-                if op.activation == "none":
-                    scale = data.scale
-        x = self._activation(op.activation, x)
+        operands = self._operands(op, data, second)
+        x = self._graph.operator(op, x, *operands, size=data.shape[1:])
+        x = self._graph.activation(op.activation, x)
         if self._quantised:
-            x = self._node("QuantizeLinear", x, *self._parameters(scale))
-        return Tensor(x, (op.cout, op.out_h, op.out_w), scale, flat)
+            x = self._graph.node("QuantizeLinear", x, *self._parameters(scale))
+        return Tensor(x, (op.cout, op.out_h, op.out_w), flat, scale=scale)
 
-    def _conv(self, op: OpSpec, x: str, data: Tensor) -> str:
-        groups = op.cin if op.op == "dwconv" else 1
-        fan_in = op.cin // groups * op.kernel**2
-        weight, steps = self._weight((op.cout, op.cin // groups, op.kernel, op.kernel), fan_in)
-        bias = [self._bias(steps, data)] if op.bias else []
-        return self._node(
-            "Conv",
-            *(x, weight, *bias),
-            kernel_shape=[op.kernel] * 2,
-            strides=[op.stride] * 2,
-            pads=[op.padding] * 4,
-            group=groups,
-        )
-
-    def _pool(self, op: OpSpec, x: str, data: Tensor) -> str:
-        kind = "AveragePool" if op.op == "avgpool" else "MaxPool"
-        if op.kernel == 0:
-            return self._node(f"Global{kind}", x)
-        _, height, width = data.shape
-        begin, p = [op.padding] * 2, op.padding
-        end = [p + op.h - height, p + op.w - width]
-        window, step = [op.kernel] * 2, [op.stride] * 2
-        return self._node(kind, x, kernel_shape=window, strides=step, pads=[*begin, *end])
-
-    def _activation(self, kind: str, x: str) -> str:
-        match kind:
-            case "relu":
-                return self._node("Relu", x)
-            case "relu6":
-                limits = (self._constant(np.float32(0)), self._constant(np.float32(6)))
-                return self._node("Clip", x, *limits)
-            case "h_swish":
-                return self._node("HardSwish", x)
-            case "h_sigmoid":
-                return self._node("HardSigmoid", x, alpha=1 / 6, beta=0.5)
-            case _:
-                return x
+    def _operands(self, op: OpSpec, data: Tensor, second: Tensor | None) -> list[str]:
+        """What an operator reads besides `data`."""
+        if op.op in ("add", "mul"):
+            if second is None:
+                raise InputError(f"{op.op} has two operands: its residual must not be 0")
+            return [self._read(second)]
+        if not op.weights:
+            return []
+        fan_in = op.weights // op.cout
+        filters = () if op.op == "dense" else (op.kernel, op.kernel)
+        weight, steps = self._weight((op.cout, fan_in // op.kernel**2, *filters), fan_in)
+        return [weight, self._bias(steps, data)] if op.bias else [weight]

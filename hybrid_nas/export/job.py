@@ -1,0 +1,149 @@
+"""``hybrid-nas export``: what is written, in which order, and what is checked on the way."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from hybrid_nas.errors import InputError
+from hybrid_nas.export.bundle import Bundle, FolderInTheMaking
+from hybrid_nas.export.c_code.project import CNetwork, write_c_project
+from hybrid_nas.export.figures import export_figures
+from hybrid_nas.export.from_run import ExportedPair, exported_cloud, exported_pair
+from hybrid_nas.export.network import ExportedNetwork, Precision
+from hybrid_nas.export.onnx_compare import compare_with_reference
+from hybrid_nas.export.onnx_metadata import CalibrationData, Provenance
+from hybrid_nas.export.onnx_models import base_model, pair_model, router_model, write_onnx
+from hybrid_nas.export.pair_document import SCHEMA, calibration_document, pair_document
+from hybrid_nas.export.tflite_file import write_tflite
+from hybrid_nas.export.thresholds import calibrate_on_device
+from hybrid_nas.routing.guarantees import Promise
+from hybrid_nas.spaces.interchange import architecture_to_json
+from hybrid_nas.training.job import RunPair
+
+FORMATS = ("onnx", "tflite", "c")
+ARCHITECTURE = "architecture.json"
+
+Say = Callable[[str], None]
+
+
+@dataclass(frozen=True)
+class ExportJob:
+    """What to export.
+
+    Attributes:
+        pair: of a finished run.
+        out: folder to make.
+        formats: some of `FORMATS`.
+        coverages: to set thresholds for; the run's by default. The first is built in.
+        promises: to calibrate thresholds for.
+        max_drop: most that int8 may lose on the test split, points of accuracy.
+        untrained: the pair as the search left it, even where final training ran.
+        force: replace an earlier export.
+    """
+
+    pair: RunPair
+    out: Path
+    formats: Sequence[str] = FORMATS
+    coverages: tuple[float, ...] | None = None
+    promises: tuple[Promise, ...] = ()
+    max_drop: float = 2.0
+    untrained: bool = False
+    force: bool = False
+
+    def run(self, say: Say = lambda text: None) -> dict[str, Any]:
+        """Export, and return what ``pair.yaml`` says.
+
+        Raises:
+            InputError: no such pair, or a format that the base does not have.
+            HybridNasError: int8 loses more than `max_drop`, or a file does not do what it should.
+        """
+        with FolderInTheMaking(self.out, force=self.force) as bundle:
+            say("the pair, rounded to int8")
+            exported = exported_pair(self.pair, self.coverages, untrained=self.untrained)
+            self._check_formats(exported.network)
+            guarantees = calibrate_on_device(self.promises, exported)
+            figures = None
+            if exported.device is not None:
+                say("the test split, float32 and int8")
+                figures = export_figures(exported)
+                figures.check_drop(self.max_drop)
+            document = pair_document(exported, figures, guarantees)
+            document["calibration"] = calibration_document(exported)
+            text = json.dumps(architecture_to_json(exported.network.architecture), indent=1)
+            bundle.add(ARCHITECTURE, "the base's layers, as MCUNet writes them").write_text(text)
+            if "onnx" in self.formats:
+                say("ONNX")
+                document["onnx"] = self._write_onnx(bundle, exported)
+            if "tflite" in self.formats and exported.network.graph is not None:
+                say("TFLite")
+                name = "base-int8.tflite"
+                what = "the base in int8, for TFLM, ESP-NN, Vela, Edge Impulse"
+                write_tflite(exported.network, bundle.add(name, what))
+            if "c" in self.formats and exported.network.graph is not None:
+                say("C")
+                what = "base and router in C99: CMake project and PlatformIO library"
+                project = write_c_project(
+                    c_network(exported, self._built_in(exported)), bundle.add("c", what)
+                )
+                document["c"] = {
+                    "arena_bytes": project.plan.arena_bytes,
+                    "constant_bytes": project.constant_bytes,
+                }
+            return bundle.write_documents({"schema": SCHEMA, **document})
+
+    def _built_in(self, exported: ExportedPair) -> float:
+        """The coverage whose threshold is the one in force."""
+        if self.coverages:
+            return self.coverages[0]
+        return self.pair.setup.settings.target_coverage
+
+    def _check_formats(self, network: ExportedNetwork) -> None:
+        if network.graph is None and "onnx" not in self.formats:
+            raise InputError(
+                f"{network.name} has operators without an int8 kernel (squeeze-and-excitation): "
+                "only --format onnx can hold it, in float"
+            )
+
+    def _write_onnx(self, bundle: Bundle, exported: ExportedPair) -> dict[str, Any]:
+        network, cuts = exported.network, exported.subject.base.cuts
+        about = calibration_document(exported)
+        provenance = Provenance(
+            CalibrationData(f"{about['data']}, split train", about["images"], about["sha256"]),
+            {"run": exported.pair.directory.path.name, "pair": str(exported.pair.number)},
+        )
+        coverage = self._built_in(exported)
+        precisions: list[Precision] = ["fp32"] if network.graph is None else ["fp32", "int8"]
+        for precision in precisions:
+            router = exported.router(precision)
+            words = "float32" if precision == "fp32" else "int8 (QDQ)"
+            base = base_model(network, precision, provenance=provenance)
+            write_onnx(base, bundle.add(f"base-{precision}.onnx", f"the base in {words}"))
+            pair = pair_model(
+                network, precision, router, coverage, cuts=cuts, provenance=provenance
+            )
+            what = f"base in {words} and router in one graph: class, scores, send, send_score"
+            write_onnx(pair, bundle.add(f"pair-{precision}.onnx", what))
+            if precision == precisions[-1]:
+                model = router_model(router, coverage)
+                write_onnx(model, bundle.add("router.onnx", "the router alone, float32"))
+        cloud = exported_cloud(exported)
+        if cloud is not None:
+            model = base_model(cloud, "fp32")
+            write_onnx(model, bundle.add("cloud-fp32.onnx", "the cloud's network in float32"))
+        files = {p: bundle.folder / f"base-{p}.onnx" for p in precisions}
+        return compare_with_reference(exported, files).document()
+
+
+def c_network(exported: ExportedPair, coverage: float) -> CNetwork:
+    """The pair as the C exporter takes it, with the threshold of one coverage in force."""
+    return CNetwork.of(
+        exported.network,
+        exported.device,
+        exported.subject.base.cuts,
+        hold_image=exported.pair.setup.settings.uplink_image == "input",
+        coverage=coverage,
+    )
