@@ -30,6 +30,7 @@ COMMANDS: tuple[str, ...] = (
     "train",
     "evaluate",
     "export",
+    "verify",
     "report",
     "route",
     "estimate",

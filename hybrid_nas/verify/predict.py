@@ -1,0 +1,83 @@
+"""What cost models say of an exported pair: runtime ``hnas-c``, the board's latency table."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from hybrid_nas.export.c_code.network import CNetwork
+from hybrid_nas.hardware.flash import flash_bytes
+from hybrid_nas.hardware.latency import LatencyModel
+from hybrid_nas.hardware.latency_table import LatencyTable
+from hybrid_nas.hardware.runtimes import load_runtime
+from hybrid_nas.hardware.sram import plan
+from hybrid_nas.hardware.uplink import UplinkImage
+
+RUNTIME = "hnas-c"
+
+
+@dataclass(frozen=True)
+class Prediction:
+    """Costs of a pair.
+
+    Attributes:
+        arena_bytes: tensors and scratch.
+        sram_bytes: with variables and stack.
+        flash_bytes: constants and code.
+        total: time of an inference, in the unit of the device's; None without a latency table.
+        ops: of each operator, in that unit.
+    """
+
+    arena_bytes: int
+    sram_bytes: int
+    flash_bytes: int
+    total: float | None
+    ops: tuple[float | None, ...]
+
+
+def predict(network: CNetwork, table: LatencyTable | None, unit: str) -> Prediction:
+    """Predict a pair.
+
+    Args:
+        network: the pair.
+        table: of the board, under ``hnas-c``.
+        unit: ``instructions``, as the table counts, or ``ms``.
+    """
+    runtime = load_runtime(RUNTIME)
+    specs, router = network.graph.specs, network.router
+    held = UplinkImage.parse("input" if network.holds_image else "none")
+    memory = plan(
+        specs,
+        network.graph.input_shape,
+        runtime,
+        held,
+        router_bytes=0 if router is None else router.sram_bytes,
+    )
+    own = runtime.sram.fixed_bytes
+    constants = 0 if router is None else router.flash_bytes
+    total: float | None = None
+    ops: tuple[float | None, ...] = (None,) * len(specs)
+    if table is not None:
+        model = LatencyModel(table)
+        in_unit = 1.0 if unit == "ms" else 1.0 / table.identity.unit_ms
+        each = model.ops(specs).ms
+        whole = model.network_ms(np.array([each.sum()]), np.array([float(len(specs))]))[0]
+        if router is not None:
+            whole += model.ms_per_router_mac * _router_macs(network)
+        total = float(whole) * in_unit
+        ops = tuple((each * in_unit).tolist())
+    return Prediction(
+        arena_bytes=memory.peak_bytes - own,
+        sram_bytes=memory.peak_bytes,
+        flash_bytes=flash_bytes(specs, runtime, router_bytes=constants),
+        total=total,
+        ops=ops,
+    )
+
+
+def _router_macs(network: CNetwork) -> int:
+    """As the search counts them."""
+    router = network.router
+    assert router is not None
+    return router.design.macs(router.reading.classes, router.reading.width)
