@@ -155,7 +155,7 @@ def train(
         ),
         DataFlags(data, image_size, group),
         device=device,
-        threads=threads or cores(),
+        threads=threads,
         json=json,
     )
 

@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING
 
 import torch
 
-from hybrid_nas.cli.interrupt import stop_on_interrupt
 from hybrid_nas.cli.output import console, emit_json
 from hybrid_nas.cli.progress import progress_bar
 from hybrid_nas.cli.supernet_work import DataFlags, print_subnets
+from hybrid_nas.cli.team import stop_together, training_team
 from hybrid_nas.data.cloud import open_cloud
 from hybrid_nas.data.dataset import Dataset
 from hybrid_nas.data.stored import StoredDataset
@@ -19,7 +19,7 @@ from hybrid_nas.errors import InputError
 from hybrid_nas.files import sha256_of_file
 from hybrid_nas.spaces.space import Value
 from hybrid_nas.supernet.checkpoint import load_supernet
-from hybrid_nas.supernet.device import choose_device
+from hybrid_nas.supernet.distributed import ALONE, Team, choose_team_device
 from hybrid_nas.supernet.evaluation import evaluate_subnets
 from hybrid_nas.supernet.job import TrainingJob
 from hybrid_nas.supernet.recipe import TrainingRecipe
@@ -29,7 +29,7 @@ from hybrid_nas.units import describe_bytes
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from hybrid_nas.supernet.training import Progress
+    from hybrid_nas.supernet.training import Progress, Trainer
 
 TRAIN_SCHEMA = "hybrid-nas/supernet-train/1"
 
@@ -70,7 +70,7 @@ class TrainFlags:
             seed=self.seed,
         )
 
-    def job(self, data: Dataset, device: str) -> TrainingJob:
+    def job(self, data: Dataset, device: str, team: Team = ALONE) -> TrainingJob:
         """The training, with teacher and unlabelled images opened."""
         teacher = None if self.teacher is None else open_cloud(self.teacher, data)
         unlabelled = None
@@ -90,22 +90,29 @@ class TrainFlags:
             teacher=teacher,
             unlabelled=unlabelled,
             unlabelled_share=self.unlabelled_share,
+            team=team,
         )
 
 
 def run_train(
-    flags: TrainFlags, where: DataFlags, *, device: str, threads: int, json: bool
+    flags: TrainFlags, where: DataFlags, *, device: str, threads: int | None, json: bool
 ) -> None:
     """``supernet train``."""
     text = console(json=json)
-    torch.set_num_threads(threads)
-    device = choose_device(device)
-    data = where.open(text)
-    job = flags.job(data, device)
-    if flags.resume is not False and job.is_done():
-        text.print(f"{job.out} has been trained with these settings already", markup=False)
-    else:
-        _train(job, flags, text, threads)
+    trainer = None
+    with training_team(text) as team:
+        torch.set_num_threads(threads or team.threads)
+        device = choose_team_device(team, device)
+        data = where.open(text)
+        job = flags.job(data, device, team)
+        if team.any(team.leads and flags.resume is not False and job.is_done()):
+            text.print(f"{job.out} has been trained with these settings already", markup=False)
+        else:
+            trainer = _train(job, flags, text)
+    if not team.leads:
+        return
+    if trainer is not None:
+        job.finish(trainer)
     supernet, info = load_supernet(job.out)
     subnets = list(
         evaluate_subnets(
@@ -132,7 +139,8 @@ def run_train(
     print_subnets(text, subnets, "score")
 
 
-def _train(job: TrainingJob, flags: TrainFlags, text: Console, threads: int) -> None:
+def _train(job: TrainingJob, flags: TrainFlags, text: Console) -> Trainer:
+    """Train to the end; the trainer that then stands there."""
     space = job.search_space
     largest = max(space.genes[0].choices)
     if largest > max(space.input_shape[:2]):
@@ -142,15 +150,18 @@ def _train(job: TrainingJob, flags: TrainFlags, text: Console, threads: int) -> 
             markup=False,
         )
     trainer = job.trainer(resume=flags.resume)
+    threads = torch.get_num_threads()
     cores = "1 thread" if threads == 1 else f"{threads} threads"
+    if job.team.size > 1:
+        cores = f"{job.team.size} processes with {cores} each"
     text.print(
         f"{'going on with' if trainer.step else 'training'} {space.name} "
         f"({space.count():.3g} networks) on {job.data.name} from step {trainer.step} to "
-        f"{job.recipe.steps}, on {job.device} with {cores}",
+        f"{job.recipe.steps}, on {job.device} {'in' if job.team.size > 1 else 'with'} {cores}",
         markup=False,
     )
     with (
-        stop_on_interrupt() as stop,
+        stop_together(job.team) as stop,
         progress_bar(text, "training", "steps", trainer.step) as show,
     ):
         done = trainer.run(
@@ -166,7 +177,7 @@ def _train(job: TrainingJob, flags: TrainFlags, text: Console, threads: int) -> 
             markup=False,
         )
         raise KeyboardInterrupt
-    job.finish(trainer)
+    return trainer
 
 
 def _figures(progress: Progress) -> str:

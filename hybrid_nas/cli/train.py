@@ -88,31 +88,34 @@ def _train(
 ) -> None:
     import torch
 
-    from hybrid_nas.cli.interrupt import stop_on_interrupt
     from hybrid_nas.cli.progress import progress_bar
+    from hybrid_nas.cli.team import stop_together, training_team
     from hybrid_nas.search.rundir import RunDirectory
-    from hybrid_nas.supernet.device import choose_device
-    from hybrid_nas.threads import cores
+    from hybrid_nas.supernet.distributed import choose_team_device
     from hybrid_nas.training.job import FinalJob, RunPair
 
-    torch.set_num_threads(threads or cores())
     people = console(json=json)
-    pair = RunPair(RunDirectory(run), number)
-    pair.document  # noqa: B018  # a wrong number is said before anything is opened
-    target = coverage if coverage is not None else pair.setup.settings.target_coverage
-    job = FinalJob(pair, recipe, target, choose_device(device))
-    with stop_on_interrupt() as stop, progress_bar(people, "training", "steps") as show:
-        document = job.run(
-            lambda state: show(state.step, state.steps, _figures(state)),
-            stop=stop,
-            restart=restart,
-        )
-    if document is None:
-        people.print(
-            f"stopped; {job.checkpoint} keeps it, and the same command goes on from there",
-            markup=False,
-        )
-        raise KeyboardInterrupt
+    with training_team(people) as team:
+        torch.set_num_threads(threads or team.threads)
+        pair = RunPair(RunDirectory(run), number)
+        pair.document  # noqa: B018  # a wrong number is said before anything is opened
+        target = coverage if coverage is not None else pair.setup.settings.target_coverage
+        job = FinalJob(pair, recipe, target, choose_team_device(team, device), team)
+        with stop_together(team) as stop, progress_bar(people, "training", "steps") as show:
+            done = job.train(
+                lambda state: show(state.step, state.steps, _figures(state)),
+                stop=stop,
+                restart=restart,
+            )
+        if not done:
+            people.print(
+                f"stopped; {job.checkpoint} keeps it, and the same command goes on from there",
+                markup=False,
+            )
+            raise KeyboardInterrupt
+    if not team.leads:
+        return
+    document = job.write()
     if json:
         emit_json(document)
     else:

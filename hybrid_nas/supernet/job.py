@@ -16,6 +16,7 @@ from hybrid_nas.files import sha256_of_file
 from hybrid_nas.spaces.loader import load_space, space_names
 from hybrid_nas.spaces.space import SearchSpace, Value
 from hybrid_nas.supernet.checkpoint import SupernetInfo, read_info, read_tensors, state_of
+from hybrid_nas.supernet.distributed import ALONE, Team
 from hybrid_nas.supernet.finish import describe_training, write_trained
 from hybrid_nas.supernet.network import Supernet
 from hybrid_nas.supernet.recipe import TrainingRecipe
@@ -40,6 +41,7 @@ class TrainingJob:
         teacher: a cloud model to learn from as well.
         unlabelled: images for which only the teacher knows an answer.
         unlabelled_share: share of every batch that they take.
+        team: the processes that train together; the first alone reads and writes checkpoints.
     """
 
     space: str
@@ -52,6 +54,7 @@ class TrainingJob:
     teacher: CloudModel | None = None
     unlabelled: UnlabelledImages | None = None
     unlabelled_share: float = DEFAULT_SHARE
+    team: Team = ALONE
 
     def __post_init__(self) -> None:
         if self.out.is_dir():
@@ -146,7 +149,10 @@ class TrainingJob:
             unlabelled=self.unlabelled,
             unlabelled_share=self.unlabelled_share,
             origin=self.origin,
+            team=self.team,
         )
+        if not self.team.leads:
+            return trainer  # which begins where the leader's stands
         if resume is not False and self.checkpoint.exists():
             trainer.restore(self.checkpoint)
         elif resume:

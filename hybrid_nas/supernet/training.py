@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -27,6 +27,7 @@ from hybrid_nas.spaces.space import Genes
 from hybrid_nas.supernet.batches import NO_LABEL, TrainingBatches
 from hybrid_nas.supernet.checkpoint import read_tensors, to_bytes
 from hybrid_nas.supernet.device import place
+from hybrid_nas.supernet.distributed import ALONE, Team
 from hybrid_nas.supernet.network import Supernet
 from hybrid_nas.supernet.preprocess import normalise, resize
 from hybrid_nas.supernet.recipe import TrainingRecipe
@@ -73,9 +74,11 @@ class Trainer:
         unlabelled_share: share of every batch that they take.
         origin: whatever else decides the result, such as digests of the teacher and of the initial
             weights; a checkpoint of another origin is refused.
+        team: the processes that train together. All begin as process 0 stands, which alone
+            writes.
 
     Raises:
-        InputError: unlabelled images without a teacher.
+        InputError: unlabelled images without a teacher, or a batch too small for the team.
     """
 
     def __init__(
@@ -89,12 +92,13 @@ class Trainer:
         unlabelled: UnlabelledImages | None = None,
         unlabelled_share: float = DEFAULT_SHARE,
         origin: Mapping[str, str] | None = None,
+        team: Team = ALONE,
     ) -> None:
         if unlabelled is not None and teacher is None:
             raise InputError("--unlabelled needs --teacher: nobody says what is on those images")
         self.supernet = place(supernet, device)
         self.data, self.recipe, self.device, self.teacher = data, recipe, device, teacher
-        self.origin = dict(origin or {})
+        self.origin, self.team = dict(origin or {}), team
         self._batches = TrainingBatches(
             data,
             batch=recipe.batch,
@@ -103,6 +107,7 @@ class Trainer:
             seed=recipe.seed,
             unlabelled=unlabelled,
             share=unlabelled_share,
+            team=team,
         )
         space = supernet.space
         smallest, largest = space.extremes()
@@ -124,13 +129,7 @@ class Trainer:
 
     def save(self, path: Path) -> None:
         """Write everything that `restore` needs."""
-        state = {
-            "step": self.step,
-            **self._identity(),
-            "model": self.supernet.state_dict(),
-            "optimiser": self.optimiser.state_dict(),
-        }
-        atomic_write(path, to_bytes(state))
+        atomic_write(path, to_bytes(self._state()))
 
     def restore(self, path: Path) -> None:
         """Go on from a checkpoint of the same space, data, recipe and origin.
@@ -139,16 +138,45 @@ class Trainer:
             InputError: it belongs to another training; the message says what differs.
         """
         state = read_tensors(path)
-        found = identity_of(state)
-        for key, mine in self._identity().items():
-            if found[key] != mine:
-                raise InputError(
-                    f"{path} was made with another {key}{_first_difference(found[key], mine)}: "
-                    "give the settings that it was started with, or --restart to start anew"
-                )
+        for key, difference in self._differences(state):
+            raise InputError(
+                f"{path} was made with another {key}{difference}: give the settings that it was "
+                "started with, or --restart to start anew"
+            )
+        self._load(state)
+
+    def _follow(self) -> None:
+        """Stand where process 0 of the team stands."""
+        if self.team.size == 1:
+            return
+        state = self.team.share(self._state() if self.team.leads else None)
+        for key, difference in self._differences(state):
+            raise InputError(
+                f"process 0 trains with another {key} than process {self.team.rank}{difference}: "
+                "give all machines the same files and flags"
+            )
+        if not self.team.leads:
+            self._load(state)
+
+    def _state(self) -> dict[str, Any]:
+        return {
+            "step": self.step,
+            **self._identity(),
+            "model": self.supernet.state_dict(),
+            "optimiser": self.optimiser.state_dict(),
+        }
+
+    def _load(self, state: Mapping[str, Any]) -> None:
         self.supernet.load_state_dict(state["model"])
         self.optimiser.load_state_dict(state["optimiser"])
         self.step = int(state["step"])
+
+    def _differences(self, state: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+        """What decides this training and is otherwise in `state`; the first setting in brackets."""
+        found = identity_of(state)
+        for key, mine in self._identity().items():
+            if found[key] != mine:
+                yield key, _first_difference(found[key], mine)
 
     def _identity(self) -> dict[str, Any]:
         return {
@@ -180,31 +208,39 @@ class Trainer:
         logits: Tensor = self.supernet(normalise(resize(pixels, self.supernet.input_size)))
         return logits
 
+    def _loss(
+        self, logits: Tensor, labels: Tensor, guide: Tensor | None, smoothing: float = 0.0
+    ) -> Tensor:
+        """This process's part of the batch's mean loss; the parts of all processes sum to it."""
+        part = self._batches.label_share
+        hard = part * hard_loss(logits, labels, smoothing=smoothing) if part else 0 * logits.sum()
+        if guide is None:
+            return hard
+        share = self.recipe.distillation
+        return (1 - share) * hard + share * self._batches.image_share * soft_loss(logits, guide)
+
     def _train_step(self, pixels: Tensor, labels: Tensor) -> tuple[float, float]:
+        """One update; gives this process's parts of the largest's loss and accuracy."""
         recipe, rng = self.recipe, np.random.default_rng((self.recipe.seed, self.step))
         for group in self.optimiser.param_groups:
             group["lr"] = recipe.rate(self.step)
         self.optimiser.zero_grad(set_to_none=True)
         largest = self._genes(self._largest, rng)
         logits = self._run(largest, pixels)
-        loss = hard_loss(logits, labels, smoothing=recipe.label_smoothing)
-        if self.teacher is not None:
-            soft = soft_loss(logits, self.teacher(pixels))
-            loss = (1 - recipe.distillation) * loss + recipe.distillation * soft
+        guide = None if self.teacher is None else self.teacher(pixels)
+        loss = self._loss(logits, labels, guide, recipe.label_smoothing)
         torch.autograd.backward(loss)
-        labelled = labels != NO_LABEL
         value = float(loss.detach())
-        correct = float((logits.detach().argmax(1) == labels)[labelled].float().mean())
+        right = (logits.detach().argmax(1) == labels).sum()  # never for NO_LABEL
+        correct = float(right) / self._batches.labelled_per_step
         only_one = self.supernet.space.count() == self.supernet.space.sizes[0]
         if not self._warming and not only_one:
             guide = logits.detach()
             rows = [self._smallest, *self.supernet.space.sample(recipe.random_subnets, rng)]
             for row in rows:
                 out = self._run(self._genes(row, rng), pixels)
-                share = recipe.distillation
-                torch.autograd.backward(
-                    (1 - share) * hard_loss(out, labels) + share * soft_loss(out, guide)
-                )
+                torch.autograd.backward(self._loss(out, labels, guide))
+        self.team.sum_gradients(self.supernet.parameters())
         torch.nn.utils.clip_grad_norm_(self.supernet.parameters(), recipe.gradient_limit)
         self.optimiser.step()
         return value, correct
@@ -221,15 +257,19 @@ class Trainer:
         Args:
             checkpoint: file to save to.
             report: is told of every step.
-            stop: is asked after every step; True ends the training early.
+            stop: is asked after every step; True, on any process, ends the training early.
 
         Returns:
             Whether the last step is done.
 
         Raises:
-            HybridNasError: the loss is no number any more.
+            HybridNasError: the loss is no number any more, or another process has ended.
+            InputError: another process trains something else.
         """
         recipe = self.recipe
+        self._follow()
+        if not self.team.leads:
+            checkpoint = None
         self.supernet.train()
         saved = begun = time.monotonic()
         first = self.step
@@ -237,19 +277,20 @@ class Trainer:
         batches = self._batches.from_step(self.step)
         while self.step < recipe.steps:
             pixels, labels = next(batches)
-            value, correct = self._train_step(pixels.to(self.device), labels.to(self.device))
+            parts = self._train_step(pixels.to(self.device), labels.to(self.device))
+            self.step += 1
+            value, correct, stopped = self.team.sums(*parts, float(stop()))
             if not math.isfinite(value):
                 raise HybridNasError(
-                    f"training diverged at step {self.step}: try a smaller --rate than "
+                    f"training diverged at step {self.step - 1}: try a smaller --rate than "
                     f"{recipe.peak_rate:g}"
                 )
             loss, accuracy = _smoothed(loss, value), _smoothed(accuracy, correct)
-            self.step += 1
             now = time.monotonic()
             if report is not None:
                 speed = (self.step - first) * recipe.batch / max(1e-9, now - begun)
                 report(Progress(self.step, recipe.steps, loss, accuracy, speed))
-            if stop():
+            if stopped:
                 break
             if checkpoint is not None and now - saved > recipe.checkpoint_seconds:
                 self.save(checkpoint)

@@ -23,6 +23,7 @@ from hybrid_nas.search.settings import SearchSettings
 from hybrid_nas.search.setup import SearchSetup
 from hybrid_nas.supernet.cloud import SupernetCloud
 from hybrid_nas.supernet.device import place
+from hybrid_nas.supernet.distributed import ALONE, Team
 from hybrid_nas.supernet.network_file import save_network
 from hybrid_nas.training.cloud_side import CloudSide
 from hybrid_nas.training.int8_base import Int8Base, op_cuts, save_base
@@ -124,12 +125,14 @@ class FinalJob:
         recipe: settings.
         target: coverage to train for; the run's by default.
         device: ``cpu`` or ``cuda``.
+        team: the processes that train together; the first alone touches files.
     """
 
     pair: RunPair
     recipe: FinalRecipe
     target: float
     device: str = "cpu"
+    team: Team = ALONE
 
     @property
     def checkpoint(self) -> Path:
@@ -159,7 +162,7 @@ class FinalJob:
             },
         )
         base = self.pair.int8_base(self.recipe.calibration_images, device=self.device)
-        return PairTrainer(base, setup.data, cloud, plan, self.recipe)
+        return PairTrainer(base, setup.data, cloud, plan, self.recipe, self.team)
 
     def run(
         self,
@@ -168,17 +171,28 @@ class FinalJob:
         stop: Callable[[], bool] = lambda: False,
         restart: bool = False,
     ) -> dict[str, Any] | None:
-        """Train, from the checkpoint if there is one, and write the pair; None if stopped early."""
-        self.pair.folder.mkdir(parents=True, exist_ok=True)
-        if self.checkpoint.exists() and not restart:
-            self.trainer.restore(self.checkpoint)
-        if not self.trainer.run(self.checkpoint, report, stop=stop):
-            return None
-        document = self._write()
-        self.checkpoint.unlink(missing_ok=True)
-        return document
+        """Train alone, and write the pair; None if stopped early."""
+        return self.write() if self.train(report, stop=stop, restart=restart) else None
 
-    def _write(self) -> dict[str, Any]:
+    def train(
+        self,
+        report: Callable[[TrainingState], None] | None = None,
+        *,
+        stop: Callable[[], bool] = lambda: False,
+        restart: bool = False,
+    ) -> bool:
+        """Train, from the checkpoint if there is one; whether that is done, or was stopped early.
+
+        All processes of the team train; `write` is then for the first alone.
+        """
+        if self.team.leads:
+            self.pair.folder.mkdir(parents=True, exist_ok=True)
+            if self.checkpoint.exists() and not restart:
+                self.trainer.restore(self.checkpoint)
+        return self.trainer.run(self.checkpoint, report, stop=stop)
+
+    def write(self) -> dict[str, Any]:
+        """Write what `train` left, drop the checkpoint, and give ``training.json``'s content."""
         trainer, folder, directory = self.trainer, self.pair.folder, self.pair.directory
         router = trainer.fit_router()
         space = self.pair.setup.space
@@ -193,6 +207,7 @@ class FinalJob:
         directory.write_json(folder / "router.json", router.to_dict())
         document = describe_training(trainer.rounds, trainer.best_round, self, router)
         directory.write_json(folder / "training.json", document)
+        self.checkpoint.unlink(missing_ok=True)
         return document
 
 

@@ -5,6 +5,10 @@ base rounded to int8 throughout. Each round fits the router to what the base say
 the base on fresh training images weighted by the router's decisions, then the cloud. The state
 that did best on the ``fit`` split, which trains routers alone, wins (`judging`); round 0, before
 any training, takes part.
+
+Several processes (`hybrid_nas.supernet.distributed`) share the batches. Process 0 alone calibrates,
+fits routers and judges; the others take over all it knows after each round, so that no rounding of
+theirs can lead them elsewhere.
 """
 
 from __future__ import annotations
@@ -31,6 +35,7 @@ from hybrid_nas.routing.outputs import ModelOutputs
 from hybrid_nas.routing.scoring import fit_pair_router
 from hybrid_nas.supernet.batches import TrainingBatches
 from hybrid_nas.supernet.checkpoint import read_tensors, to_bytes
+from hybrid_nas.supernet.distributed import ALONE, Team
 from hybrid_nas.training.cloud_side import CloudSide
 from hybrid_nas.training.int8_base import Int8Base, router_inputs
 from hybrid_nas.training.judging import hybrid_out_of_fold, judging_folds
@@ -102,6 +107,11 @@ class PairTrainer:
         cloud: None for an abstaining classifier.
         plan: router and coverages.
         recipe: settings.
+        team: the processes that train together.
+
+    Raises:
+        InputError: there are too few source groups to judge by, or the batch is too small for the
+            team.
     """
 
     def __init__(
@@ -111,7 +121,9 @@ class PairTrainer:
         cloud: CloudSide | None,
         plan: PairPlan,
         recipe: FinalRecipe,
+        team: Team = ALONE,
     ) -> None:
+        self.team = team
         self.base, self.data, self.cloud, self.plan, self.recipe = base, data, cloud, plan, recipe
         self.step = 0
         self.rounds: list[RoundFigures] = []
@@ -119,7 +131,12 @@ class PairTrainer:
         self._router: FittedRouter | None = None
         self._best: dict[str, Any] = {}
         self._batches = TrainingBatches(
-            data, batch=recipe.batch, pool=recipe.pool, steps=recipe.steps, seed=recipe.seed + 17
+            data,
+            batch=recipe.batch,
+            pool=recipe.pool,
+            steps=recipe.steps,
+            seed=recipe.seed + 17,
+            team=team,
         )
         self._optimiser = self._sgd(base.network, recipe.peak_rate)
         network = None if cloud is None else cloud.network
@@ -173,8 +190,16 @@ class PairTrainer:
     def _cloud_correct(self) -> BoolArray | None:
         return None if self.cloud is None else self.cloud.correct("fit")
 
+    def _end_round(self, *, calibrate: bool) -> None:
+        """On process 0: measure ranges anew, judge; the others then stand where it stands."""
+        if self.team.leads:
+            if calibrate:
+                self.base.calibrate(self.data, self.recipe.calibration_images)
+            self._judge()
+        self._follow()
+
     def _judge(self) -> None:
-        """End a round: fit the router, see how good the pair is, remember the best state."""
+        """Fit the router, see how good the pair is, remember the best state."""
         fitter, fit = self._router_fitter()
         self._router, correct = fitter(None), self._cloud_correct()
         hybrid = hybrid_out_of_fold(fitter, fit, correct, self._folds, self.plan.target)
@@ -208,23 +233,26 @@ class PairTrainer:
     # -- the networks' turn
 
     def _train_step(self, pixels: Tensor, labels: Tensor) -> float:
+        """One update of base and cloud; gives the loss over the batches of all processes."""
         assert self._router is not None
         recipe = self.recipe
         for group in self._optimiser.param_groups:
             group["lr"] = recipe.rate(self.step, recipe.peak_rate)
         found = self.base.run(pixels)
         logits, sent = found.logits, self._decide(found)
-        loss = weighted_loss(logits, labels, base_weights(sent))
+        weights = base_weights(sent)
+        loss = weighted_loss(logits, labels, weights)
         if self.cloud is not None and self.cloud.teacher is not None and recipe.distillation > 0:
-            soft = weighted_soft_loss(logits, self.cloud.teacher(pixels), base_weights(sent))
+            soft = weighted_soft_loss(logits, self.cloud.teacher(pixels), weights)
             loss = (1 - recipe.distillation) * loss + recipe.distillation * soft
-        self._descend(self._optimiser, loss)
+        loss = self._descend(self._optimiser, loss, weights)
         if self.cloud is not None and self._cloud_optimiser is not None:
             for group in self._cloud_optimiser.param_groups:
                 group["lr"] = recipe.rate(self.step, recipe.cloud_rate)
-            cloud_loss = weighted_loss(self.cloud.logits(pixels), labels, cloud_weights(sent))
-            self._descend(self._cloud_optimiser, cloud_loss)
-        return float(loss.detach())
+            weights = cloud_weights(sent)
+            cloud_loss = weighted_loss(self.cloud.logits(pixels), labels, weights)
+            self._descend(self._cloud_optimiser, cloud_loss, weights)
+        return self.team.sums(float(loss.detach()))[0]
 
     def _decide(self, found: GraphOutputs) -> Tensor:
         """The router's decisions on a batch, bool (n,)."""
@@ -234,12 +262,19 @@ class PairTrainer:
             found.logits.device
         )
 
-    def _descend(self, optimiser: torch.optim.SGD, loss: Tensor) -> None:
+    def _descend(self, optimiser: torch.optim.SGD, loss: Tensor, weights: Tensor) -> Tensor:
+        """One update by the mean over all processes' images, of which `loss` is the mean over ours.
+
+        Gives our part of that mean; the parts of all processes sum to it.
+        """
+        part = self.team.fraction(float(weights.sum())) * loss
         optimiser.zero_grad(set_to_none=True)
-        torch.autograd.backward(loss)
+        torch.autograd.backward(part)
         parameters = [p for group in optimiser.param_groups for p in group["params"]]
+        self.team.sum_gradients(parameters)
         torch.nn.utils.clip_grad_norm_(parameters, self.recipe.gradient_limit)
         optimiser.step()
+        return part
 
     # -- the whole
 
@@ -256,18 +291,23 @@ class PairTrainer:
         """Train to the last round, or until rounds stop getting better.
 
         Args:
-            checkpoint: file to save to, now and then and at the end.
+            checkpoint: file to save to, now and then; process 0 alone does.
             report: is told of every step.
-            stop: is asked after every step; True ends the training early.
+            stop: is asked after every step; True, on any process, ends the training early.
 
         Returns:
             Whether the training is done; the best state is then in place.
 
         Raises:
-            HybridNasError: the loss is no number any more.
+            HybridNasError: the loss is no number any more, or another process has ended.
+            InputError: another process trains something else.
         """
-        if not self.rounds:
-            self._judge()
+        if self.team.any(not self.rounds and self.team.leads):
+            self._end_round(calibrate=False)
+        else:
+            self._follow()
+        if not self.team.leads:
+            checkpoint = None
         recipe, loss = self.recipe, math.nan
         saved = begun = time.monotonic()
         first, batches = self.step, self._batches.from_step(self.step)
@@ -284,13 +324,12 @@ class PairTrainer:
             loss = value if math.isnan(loss) else _REMEMBERED * loss + (1 - _REMEMBERED) * value
             self.step += 1
             if self.step % recipe.steps_per_round == 0 or self.step == recipe.steps:
-                self.base.calibrate(self.data, recipe.calibration_images)
-                self._judge()
+                self._end_round(calibrate=True)
             now = time.monotonic()
             if report is not None:
                 speed = (self.step - first) * recipe.batch / max(1e-9, now - begun)
                 report(TrainingState(self.step, recipe.steps, loss, speed, tuple(self.rounds)))
-            if stop():
+            if self.team.any(stop()):
                 if checkpoint is not None:
                     self.save(checkpoint)
                 return False
@@ -311,8 +350,11 @@ class PairTrainer:
 
     def save(self, path: Path) -> None:
         """Write everything that `restore` needs."""
+        atomic_write(path, to_bytes(self._state()))
+
+    def _state(self) -> dict[str, Any]:
         assert self._router is not None
-        state = {
+        return {
             **self._identity(),
             "step": self.step,
             "rounds": [asdict(figures) for figures in self.rounds],
@@ -322,7 +364,6 @@ class PairTrainer:
             "optimiser": self._optimiser.state_dict(),
             "cloud_optimiser": self._cloud_optimiser and self._cloud_optimiser.state_dict(),
         }
-        atomic_write(path, to_bytes(state))
 
     def restore(self, path: Path) -> None:
         """Go on from a checkpoint of the same pair, data and recipe.
@@ -331,12 +372,30 @@ class PairTrainer:
             InputError: it belongs to another training.
         """
         state = read_tensors(path)
-        for key, mine in self._identity().items():
-            if state.get(key) != mine:
-                raise InputError(
-                    f"{path} was begun with another {key}: give the settings that it was started "
-                    "with, or --restart to start anew"
-                )
+        for key in self._differences(state):
+            raise InputError(
+                f"{path} was begun with another {key}: give the settings that it was started "
+                "with, or --restart to start anew"
+            )
+        self._load(state)
+
+    def _follow(self) -> None:
+        """Stand where process 0 of the team stands."""
+        if self.team.size == 1:
+            return
+        state = self.team.share(self._state() if self.team.leads else None)
+        for key in self._differences(state):
+            raise InputError(
+                f"process 0 trains with another {key} than process {self.team.rank}: give all "
+                "machines the same files and flags"
+            )
+        if not self.team.leads:
+            self._load(state)
+
+    def _differences(self, state: dict[str, Any]) -> list[str]:
+        return [key for key, mine in self._identity().items() if state.get(key) != mine]
+
+    def _load(self, state: dict[str, Any]) -> None:
         self.step = int(state["step"])
         self.rounds = [RoundFigures(**figures) for figures in state["rounds"]]
         self._router = FittedRouter.from_dict(state["router"])
