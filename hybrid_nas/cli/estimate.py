@@ -66,6 +66,14 @@ def register(app: typer.Typer) -> None:
             int,
             size_option("--reserve-flash", help="For radio and application.", allow_zero=True),
         ] = 0,
+        patches: Annotated[
+            str,
+            typer.Option(
+                "--patches",
+                metavar="off|auto|N|NxM",
+                help="Run the first blocks patch by patch, in less SRAM: the best, or a grid.",
+            ),
+        ] = "off",
         table: Annotated[
             Path | None,
             typer.Option("--table", help="Latency table, instead of the one that comes with it."),
@@ -76,6 +84,7 @@ def register(app: typer.Typer) -> None:
         from hybrid_nas.hardware import estimate as work
         from hybrid_nas.hardware.boards import load_board
         from hybrid_nas.hardware.latency_files import table_for
+        from hybrid_nas.hardware.patches import parse_patches
         from hybrid_nas.hardware.runtimes import load_runtime
         from hybrid_nas.hardware.uplink import UplinkImage
         from hybrid_nas.spaces.interchange import read_architecture
@@ -90,6 +99,7 @@ def register(app: typer.Typer) -> None:
             UplinkImage.parse(uplink_image),
             reserve_sram_bytes=reserve_sram,
             reserve_flash_bytes=reserve_flash,
+            grids=parse_patches(patches),
         )
         if json:
             emit_json(result.document())
@@ -155,6 +165,7 @@ def _totals(result: Estimate) -> list[str]:
         f"Latency  {_latency(result)}",
         *_energy(result),
         f"MACs     {result.macs:,}; parameters {result.params:,}",
+        *_patches(result),
         f"Uplink image: {result.uplink}. Reserved for radio and application: "
         f"{format_bytes(plan.reserve_bytes)} of SRAM, "
         f"{format_bytes(result.reserve_flash_bytes)} of flash.",
@@ -166,6 +177,23 @@ def _totals(result: Estimate) -> list[str]:
             f"networks: SRAM off by {error.mean:.1%} on average, {error.worst:.1%} at worst."
         )
     return lines
+
+
+def _patches(result: Estimate) -> list[str]:
+    """What patches do, where they were asked for."""
+    if result.whole_bytes is None:
+        return []
+    whole = format_bytes(result.whole_bytes)
+    if result.patched is None:
+        return [f"Patches  none: no stage needs less than the {whole} of the whole network"]
+    patches, extra = result.patched.patches, result.patched.extra_macs
+    blocks = 1 + result.ops[patches.n_ops - 1].block
+    share = extra / result.architecture.macs
+    return [
+        f"Patches  {patches.grid} of the first {blocks} blocks ({patches.n_ops} operators): SRAM "
+        f"{whole} -> {format_bytes(result.sram_bytes)}, MACs +{extra:,} ({share:+.1%}); their "
+        "latency is an estimate"
+    ]
 
 
 def _against(size: int, limit: int) -> str:

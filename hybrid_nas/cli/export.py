@@ -68,6 +68,18 @@ def register(app: typer.Typer) -> None:
                 help="With --arch: images to measure activations on, as for --data.",
             ),
         ] = None,
+        plan: Annotated[
+            bool, typer.Option("--plan", help="Write the arena's memory plan as JSON, too.")
+        ] = False,
+        patches: Annotated[
+            str | None,
+            typer.Option(
+                "--patches",
+                metavar="auto|N|NxM|off",
+                help="In C, run the first blocks patch by patch, in less SRAM: the best, or a grid "
+                "of NxN or NxM patches; as searched.",
+            ),
+        ] = None,
         force: Annotated[
             bool, typer.Option("--force", help="Replace an earlier export in DIR.")
         ] = False,
@@ -86,13 +98,24 @@ def register(app: typer.Typer) -> None:
         if (run is None) == (arch is None):
             raise InputError("give either RUN with --pair, or --arch with --weights")
         wanted = _formats(formats)
+        _check_patches(patches, wanted)
         if run is None:
             assert arch is not None
-            document = _export_files(arch, weights, calibration, out, wanted, force, threads)
+            document = _export_files(
+                arch,
+                weights,
+                calibration,
+                out,
+                threads,
+                formats=wanted,
+                force=force,
+                plan=plan,
+                patches=patches or "off",
+            )
         else:
             if pair is None:
                 raise InputError(f"--pair is missing: which pair of {run}?")
-            _check_only_files(weights, calibration)
+            check_only_files(weights, calibration)
             document = _export_pair(
                 run,
                 pair,
@@ -105,6 +128,8 @@ def register(app: typer.Typer) -> None:
                 max_drop=max_drop,
                 untrained=untrained,
                 force=force,
+                plan=plan,
+                patches=patches,
             )
         if json:
             emit_json(document)
@@ -123,7 +148,16 @@ def _formats(text: str) -> tuple[str, ...]:
     return words
 
 
-def _check_only_files(weights: Path | None, calibration: str | None) -> None:
+def _check_patches(patches: str | None, formats: tuple[str, ...]) -> None:
+    """Refuse a wrong grid, or patches of nothing, before any work."""
+    from hybrid_nas.hardware.patches import parse_patches
+
+    if patches is not None and parse_patches(patches) and "c" not in formats:
+        raise InputError(f"--patches {patches} is for the C code: add c to --formats")
+
+
+def check_only_files(weights: Path | None, calibration: str | None) -> None:
+    """Refuse flags of ``--arch`` where a pair of a run was asked for."""
     for name, value in (("--weights", weights), ("--calibration", calibration)):
         if value is not None:
             raise InputError(f"{name} belongs to --arch: a run's pair has its own")
@@ -160,9 +194,8 @@ def _export_files(
     weights: Path | None,
     calibration: str | None,
     out: Path,
-    formats: tuple[str, ...],
-    force: bool,
     threads: int | None,
+    **settings: Any,
 ) -> dict[str, Any]:
     import torch
 
@@ -172,7 +205,7 @@ def _export_files(
     if weights is None:
         raise InputError(f"--weights is missing: the weights of {arch}")
     torch.set_num_threads(threads or cores())
-    return NetworkJob(arch, weights, out, formats, calibration, force).run()
+    return NetworkJob(arch, weights, out, calibration=calibration, **settings).run()
 
 
 def _show(people: Console, document: dict[str, Any], out: Path) -> None:

@@ -15,7 +15,8 @@ import torch
 from hybrid_nas.data.sources import open_dataset
 from hybrid_nas.errors import InputError
 from hybrid_nas.export.bundle import FolderInTheMaking
-from hybrid_nas.export.c_code.project import CNetwork, write_c_project
+from hybrid_nas.export.c_code.patch_choice import patches_document, with_patches
+from hybrid_nas.export.c_code.project import CNetwork, plan_text, write_c_project
 from hybrid_nas.export.from_run import identifier
 from hybrid_nas.export.network import ExportedNetwork, Precision
 from hybrid_nas.export.onnx_metadata import CalibrationData, Provenance
@@ -52,6 +53,8 @@ class NetworkJob:
         calibration: data set whose training images set the ranges of activations; None makes
             images up, which is enough for sizes and times, not for accuracy.
         force: replace an earlier export.
+        plan: write the arena's plan beside.
+        patches: which operators of the C code run patch by patch, see `with_patches`.
     """
 
     arch: Path
@@ -60,6 +63,8 @@ class NetworkJob:
     formats: Sequence[str]
     calibration: str | None = None
     force: bool = False
+    plan: bool = False
+    patches: str = "off"
 
     def run(self) -> dict[str, Any]:
         """Export, and return what ``pair.yaml`` says.
@@ -82,12 +87,17 @@ class NetworkJob:
             if network.graph is not None and "tflite" in self.formats:
                 what = "the network in int8, for TFLM, ESP-NN, Vela, Edge Impulse"
                 write_tflite(network, bundle.add("base-int8.tflite", what))
+            if self.plan:
+                text = plan_text(self._c_network(network))
+                bundle.add("plan.json", "the arena: tensors, lifetimes, offsets").write_text(text)
             if network.graph is not None and "c" in self.formats:
                 what = "the network in C99: CMake project and PlatformIO library"
-                project = write_c_project(CNetwork.of(network), bundle.add("c", what))
+                code = self._c_network(network)
+                project = write_c_project(code, bundle.add("c", what))
                 document["c"] = {
                     "arena_bytes": project.plan.arena_bytes,
                     "constant_bytes": project.constant_bytes,
+                    "patches": patches_document(code, project.plan),
                 }
             document["calibration"] = {
                 **calibration.document(),
@@ -106,6 +116,9 @@ class NetworkJob:
                     "accuracy in int8 is not. Give images of your own with --calibration."
                 ]
             return bundle.write_documents({"schema": SCHEMA, **document})
+
+    def _c_network(self, network: ExportedNetwork) -> CNetwork:
+        return with_patches(CNetwork.of(network), network.architecture, self.patches)
 
     def network(self) -> tuple[ExportedNetwork, CalibrationData]:
         """The network, and what its activations were measured on."""

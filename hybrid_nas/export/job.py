@@ -10,7 +10,8 @@ from typing import Any
 
 from hybrid_nas.errors import InputError
 from hybrid_nas.export.bundle import Bundle, FolderInTheMaking
-from hybrid_nas.export.c_code.project import CNetwork, write_c_project
+from hybrid_nas.export.c_code.patch_choice import patches_document, with_patches
+from hybrid_nas.export.c_code.project import CNetwork, plan_text, write_c_project
 from hybrid_nas.export.figures import export_figures
 from hybrid_nas.export.from_run import ExportedPair, exported_cloud, exported_pair
 from hybrid_nas.export.network import ExportedNetwork, Precision
@@ -20,12 +21,14 @@ from hybrid_nas.export.onnx_models import base_model, pair_model, router_model, 
 from hybrid_nas.export.pair_document import SCHEMA, calibration_document, pair_document
 from hybrid_nas.export.tflite_file import write_tflite
 from hybrid_nas.export.thresholds import calibrate_on_device
+from hybrid_nas.files import atomic_write
 from hybrid_nas.routing.guarantees import Promise
 from hybrid_nas.spaces.interchange import architecture_to_json
 from hybrid_nas.training.job import RunPair
 
 FORMATS = ("onnx", "tflite", "c")
 ARCHITECTURE = "architecture.json"
+PLAN, PLAN_WORDS = "plan.json", "the arena: tensors, lifetimes, offsets"
 
 Say = Callable[[str], None]
 
@@ -43,6 +46,9 @@ class ExportJob:
         max_drop: most that int8 may lose on the test split, points of accuracy.
         untrained: the pair as the search left it, even where final training ran.
         force: replace an earlier export.
+        plan: write the arena's plan beside, and into the pair's folder for the report.
+        patches: which operators of the C code run patch by patch, see `with_patches`; None for
+            what the search counted on.
     """
 
     pair: RunPair
@@ -53,6 +59,8 @@ class ExportJob:
     max_drop: float = 2.0
     untrained: bool = False
     force: bool = False
+    plan: bool = False
+    patches: str | None = None
 
     def run(self, say: Say = lambda text: None) -> dict[str, Any]:
         """Export, and return what ``pair.yaml`` says.
@@ -83,17 +91,27 @@ class ExportJob:
                 name = "base-int8.tflite"
                 what = "the base in int8, for TFLM, ESP-NN, Vela, Edge Impulse"
                 write_tflite(exported.network, bundle.add(name, what))
+            if self.plan:
+                self._write_plan(bundle, exported)
             if "c" in self.formats and exported.network.graph is not None:
                 say("C")
                 what = "base and router in C99: CMake project and PlatformIO library"
-                project = write_c_project(
-                    c_network(exported, self._built_in(exported)), bundle.add("c", what)
-                )
+                code = self._c_network(exported)
+                project = write_c_project(code, bundle.add("c", what))
                 document["c"] = {
                     "arena_bytes": project.plan.arena_bytes,
                     "constant_bytes": project.constant_bytes,
+                    "patches": patches_document(code, project.plan),
                 }
             return bundle.write_documents({"schema": SCHEMA, **document})
+
+    def _c_network(self, exported: ExportedPair) -> CNetwork:
+        code, setup = c_network(exported, self._built_in(exported)), self.pair.setup
+        architecture = exported.network.architecture
+        if self.patches is not None:
+            return with_patches(code, architecture, self.patches)
+        limit = setup.limits.sram_bytes - setup.settings.reserve_sram_bytes
+        return with_patches(code, architecture, setup.settings.patches, limit)
 
     def _built_in(self, exported: ExportedPair) -> float:
         """The coverage whose threshold is the one in force."""
@@ -101,7 +119,14 @@ class ExportJob:
             return self.coverages[0]
         return self.pair.setup.settings.target_coverage
 
+    def _write_plan(self, bundle: Bundle, exported: ExportedPair) -> None:
+        text = plan_text(self._c_network(exported))
+        bundle.add(PLAN, PLAN_WORDS).write_text(text)
+        atomic_write(self.pair.directory.pair(self.pair.number) / PLAN, text)
+
     def _check_formats(self, network: ExportedNetwork) -> None:
+        if network.graph is None and self.plan:
+            raise InputError(f"--plan: {network.name} has operators without an int8 kernel")
         if network.graph is None and "onnx" not in self.formats:
             raise InputError(
                 f"{network.name} has operators without an int8 kernel (squeeze-and-excitation): "

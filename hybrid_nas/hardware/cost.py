@@ -19,6 +19,7 @@ from hybrid_nas.hardware.boards import Board
 from hybrid_nas.hardware.latency import LatencyModel
 from hybrid_nas.hardware.latency_table import LatencyTable
 from hybrid_nas.hardware.op_arrays import OpArrays
+from hybrid_nas.hardware.patch_costs import Chosen, PatchCosts, Whole, later
 from hybrid_nas.hardware.runtimes import Runtime, evaluate
 from hybrid_nas.hardware.sram import INPUT, Wiring, block_live_bytes
 from hybrid_nas.hardware.uplink import NO_UPLINK, UplinkImage
@@ -43,8 +44,10 @@ class Costs:
         saved_ms: what an image takes less when it is sent: the part of the base after the cut
             where its router decides; 0 for routers that decide once the base has answered.
         saved_macs: the multiply-accumulates of that part.
-        macs, params: of the base network alone.
+        macs, params: of the base network alone, what patches compute twice included.
         measured: whether every operator's latency is a measured row of the table.
+        patched_blocks: how many blocks run patch by patch; 0 for networks that run whole.
+        patch_grid: index into `hardware.patches.GRIDS`, -1 for networks that run whole.
     """
 
     sram_bytes: IntArray
@@ -56,6 +59,8 @@ class Costs:
     macs: IntArray
     params: IntArray
     measured: BoolArray
+    patched_blocks: IntArray
+    patch_grid: IntArray
 
     def __len__(self) -> int:
         """Number of architectures."""
@@ -72,9 +77,11 @@ class CostModel:
         table: latencies; without one, latencies are NaN.
         uplink: the image that is held until the router has decided.
         reserve_sram_bytes, reserve_flash_bytes: for the radio and the application.
+        patches: run first blocks patch by patch where that helps, see `patches.choose_patches`.
+        patch_limit_bytes: networks that need no more SRAM stay whole.
 
     Raises:
-        InputError: the table is for another board or runtime.
+        InputError: the table is for another board or runtime, or the runtime runs no patches.
 
     Example:
         >>> from hybrid_nas.hardware.boards import load_board
@@ -95,10 +102,16 @@ class CostModel:
         uplink: UplinkImage = NO_UPLINK,
         reserve_sram_bytes: int = 0,
         reserve_flash_bytes: int = 0,
+        *,
+        patches: bool = False,
+        patch_limit_bytes: int | None = None,
     ) -> None:
         self.space, self.board, self.runtime, self.uplink = space, board, runtime, uplink
         self.reserve_sram_bytes, self.reserve_flash_bytes = reserve_sram_bytes, reserve_flash_bytes
         self.latency = None if table is None else LatencyModel(table.require(board.id, runtime.id))
+        self._patches = (
+            PatchCosts(space, runtime, self.latency, patch_limit_bytes) if patches else None
+        )
         shared: dict[Hashable, _BlockCosts] = {}
         self._slots: list[_BlockCosts] = []
         for number in range(len(space.slots)):
@@ -133,12 +146,16 @@ class CostModel:
         ms = np.zeros(len(rows))
         held = np.zeros(len(rows), np.int64)
         early = _Early(cut)
+        slots_live: list[IntArray] = []
+        slots_buffers: list[IntArray] = []
         for number, costs in enumerate(self._slots):
             at = costs.rows_of(codes[:, number])
+            slots_live.append(costs.live[at] + held)
+            slots_buffers.append(costs.buffers[at])
             if costs.pools:
                 early.pass_cut(ms, sums, costs, at)
-            live = np.maximum(live, costs.live[at] + held)
-            np.maximum(buffers, costs.buffers[at], out=buffers)
+            np.maximum(live, slots_live[-1], out=live)
+            np.maximum(buffers, slots_buffers[-1], out=buffers)
             sums += costs.sums[at]
             ms += costs.ms[at]
             if number == 0 and self.uplink.holds_input:
@@ -151,21 +168,41 @@ class CostModel:
         flash += np.where(
             np.asarray(router_flash_bytes) > 0, self.runtime.flash.router_code_bytes, 0
         )
-        base_ms = self._network_ms(ms, total["n_ops"])
+        chosen = Chosen.none(sram)
+        if self._patches is not None:
+            whole = Whole(
+                sram=sram,
+                floor=router + self.uplink.extra_bytes,
+                live=later(np.stack(slots_live, axis=1)),
+                buffers=later(np.stack(slots_buffers, axis=1)),
+                beside=sram - peak,
+                last_slot=self._last_before(cut),
+            )
+            chosen = self._patches.choose(codes, whole, self.uplink.extra_bytes)
+        flash += chosen.flash
+        base_ms = self._network_ms(ms + chosen.ms, total["n_ops"] + chosen.calls)
+        whole_ms = self._network_ms(ms, total["n_ops"])
         router_ms = self._router_ms(np.asarray(router_macs), early)
         return Costs(
-            sram_bytes=sram,
+            sram_bytes=chosen.sram,
             flash_bytes=flash + np.asarray(router_flash_bytes, np.int64),
             latency_ms=base_ms + router_ms,
             router_ms=router_ms,
             saved_ms=np.where(
-                cut > 0, base_ms - self._network_ms(early.ms, early.sum("n_ops")), 0.0
+                cut > 0, whole_ms - self._network_ms(early.ms, early.sum("n_ops")), 0.0
             ),
             saved_macs=np.where(cut > 0, total["macs"] - early.sum("macs"), 0),
-            macs=total["macs"],
+            macs=total["macs"] + chosen.macs,
             params=total["params"],
-            measured=(total["unmeasured"] == 0) & (self.latency is not None),
+            measured=(total["unmeasured"] == 0) & (self.latency is not None) & (chosen.grid < 0),
+            patched_blocks=chosen.blocks,
+            patch_grid=chosen.grid,
         )
+
+    def _last_before(self, cut: IntArray) -> IntArray:
+        """The last slot that a stage may end at: a router that decides early reads after it."""
+        ends = np.array([len(self._slots) - 1, *(slot - 1 for slot in cut_slots(self.space))])
+        return np.asarray(ends[cut])
 
     def _network_ms(self, ms: FloatArray, n_ops: IntArray) -> FloatArray:
         if self.latency is None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -13,6 +14,9 @@ from hybrid_nas.hardware.latency import LatencyModel
 from hybrid_nas.hardware.latency_table import Energy, LatencyKind, LatencyTable, Validation
 from hybrid_nas.hardware.limits import Limits
 from hybrid_nas.hardware.op_arrays import OpArrays
+from hybrid_nas.hardware.patch_planning import PatchedPlan, choose_patches, patched_latencies
+from hybrid_nas.hardware.patch_regions import Grid
+from hybrid_nas.hardware.patches import CODE_BYTES, block_ends, stage_bytes
 from hybrid_nas.hardware.runtimes import Runtime
 from hybrid_nas.hardware.sram import ROUTER, SramPlan, plan
 from hybrid_nas.hardware.uplink import NO_UPLINK, UplinkImage
@@ -69,7 +73,9 @@ class Estimate:
     """What one architecture costs on one board under one runtime.
 
     ``latency_ms`` and ``latency_is`` are None where there is no latency table; ``energy_mj`` is
-    None where the table has no power.
+    None where the table has no power. Where patches were asked for, ``whole_bytes`` is the SRAM
+    without them, and ``patched`` the choice, None where the network is better off whole; operators
+    that run in patches then have the work and the time of all patches together.
     """
 
     architecture: Architecture
@@ -85,11 +91,13 @@ class Estimate:
     latency_is: LatencyKind | None
     energy_mj: float | None
     ops: tuple[OpEstimate, ...]
+    patched: PatchedPlan | None = None
+    whole_bytes: int | None = None
 
     @property
     def macs(self) -> int:
-        """Multiply-accumulates of convolutions and linear layers."""
-        return self.architecture.macs
+        """Multiply-accumulates of convolutions and linear layers, as often as they are done."""
+        return self.architecture.macs + (self.patched.extra_macs if self.patched else 0)
 
     @property
     def params(self) -> int:
@@ -145,8 +153,23 @@ class Estimate:
             },
             "fits": self.sram_bytes <= self.limits.sram_bytes
             and self.flash_bytes <= self.limits.flash_bytes,
+            "patches": self._patches(),
             "ops": [op.document() for op in self.ops],
         }
+
+    def _patches(self) -> dict[str, Any] | None:
+        if self.whole_bytes is None:
+            return None
+        document: dict[str, Any] = {"whole_sram_bytes": self.whole_bytes, "operators": 0}
+        if self.patched is not None:
+            patches = self.patched.patches
+            document |= {
+                "operators": patches.n_ops,
+                "blocks": 1 + self.ops[patches.n_ops - 1].block,
+                "grid": str(patches.grid),
+                "extra_macs": self.patched.extra_macs,
+            }
+        return document
 
 
 def _error_of(known: Validation | Energy | None) -> dict[str, Any] | None:
@@ -162,6 +185,7 @@ def estimate(
     *,
     reserve_sram_bytes: int = 0,
     reserve_flash_bytes: int = 0,
+    grids: Sequence[Grid] = (),
 ) -> Estimate:
     """SRAM, flash and latency of one architecture.
 
@@ -172,12 +196,21 @@ def estimate(
         table: latencies for that board and runtime; none gives no latency.
         uplink: the image held until a router has decided.
         reserve_sram_bytes, reserve_flash_bytes: for the radio and the application.
+        grids: of patches to try for the first blocks; the one of the smallest peak is taken, if
+            that is smaller than without.
 
     Raises:
-        InputError: the table is for another board or runtime.
+        InputError: the table is for another board or runtime, or the runtime runs no patches.
     """
-    ops = architecture.ops
-    memory = plan(ops, architecture.input_shape, runtime, uplink, reserve_bytes=reserve_sram_bytes)
+    ops, shape = architecture.ops, architecture.input_shape
+    memory = plan(ops, shape, runtime, uplink, reserve_bytes=reserve_sram_bytes)
+    whole_bytes, patched = None, None
+    if grids:
+        whole_bytes, ends = memory.peak_bytes, block_ends(architecture)
+        patched = choose_patches(
+            ops, shape, runtime, ends, uplink, grids=grids, reserve_bytes=reserve_sram_bytes
+        )
+        memory = memory if patched is None else patched.plan
     model = None if table is None else LatencyModel(table.require(board.id, runtime.id))
     latency_ms, latency_is, energy_mj = None, None, None
     per_op: list[tuple[float | None, float | None, LatencyKind | None, bool]]
@@ -185,7 +218,10 @@ def estimate(
         per_op = [(None, None, None, False)] * len(ops)
     else:
         found = model.ops(ops)
-        total = model.network_ms(np.array([found.ms.sum()]), np.array([float(len(ops))]))
+        calls = len(ops)
+        if patched is not None:
+            found, calls = patched_latencies(found, patched), calls + patched.extra_calls
+        total = model.network_ms(np.array([found.ms.sum()]), np.array([float(calls)]))
         latency_ms, latency_is = float(total[0]), model.kind_of(found.measured)
         energy_mj = model.energy_mj(latency_ms)
         kinds = [model.kind_of(np.array([one])) for one in found.measured]
@@ -199,6 +235,9 @@ def estimate(
             )
         )
     flash = runtime.flash.op_bytes(OpArrays.of(ops)).tolist()
+    flash_total = flash_bytes(ops, runtime, reserve_bytes=reserve_flash_bytes)
+    if patched is not None and runtime.sram.own_kernels:
+        flash_total += stage_bytes(ops, patched.patches) + CODE_BYTES
     blocks = [n for n, block in enumerate(architecture.blocks) for _ in block.lower()]
     rows = tuple(
         OpEstimate(f"{n}:{op.op}", blocks[n], op, memory.live_bytes[n], flash[n], *per_op[n])
@@ -212,10 +251,12 @@ def estimate(
         uplink=uplink,
         plan=memory,
         sram_bytes=memory.peak_bytes,
-        flash_bytes=flash_bytes(ops, runtime, reserve_bytes=reserve_flash_bytes),
+        flash_bytes=flash_total,
         reserve_flash_bytes=reserve_flash_bytes,
         latency_ms=latency_ms,
         latency_is=latency_is,
         energy_mj=energy_mj,
         ops=rows,
+        patched=patched,
+        whole_bytes=whole_bytes,
     )

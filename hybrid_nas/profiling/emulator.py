@@ -30,6 +30,7 @@ QEMU = "qemu-system-arm"
 # copy go, so that the line breaks when QEMU crashes.
 _GUARD = '"$@" </dev/null & exec >/dev/null; read -r _; kill -9 $!'
 
+_WRITE_S = 60.0  # on a busy machine QEMU reads seldom; when it ends, the line breaks at once
 _PATIENCE = Patience(hello_tries=25)  # on a busy machine QEMU takes seconds to start
 
 
@@ -83,7 +84,7 @@ class Emulator:
             ) from error
         finally:
             theirs.close()
-        return SocketLink(ours, self._image.board)
+        return SocketLink(ours, self._image.board, _WRITE_S)
 
     def close(self) -> None:
         """Kill it; may be called twice."""

@@ -160,13 +160,15 @@ class PortLink(Link):
 
 
 class SocketLink(Link):
-    """A connected stream socket, which it then owns."""
+    """A connected stream socket, which it then owns; `write_s` is how long a line may wait."""
 
-    def __init__(self, connection: socket.socket, name: str) -> None:
+    def __init__(
+        self, connection: socket.socket, name: str, write_s: float = WRITE_TIMEOUT_S
+    ) -> None:
         super().__init__()
         self.name = name
         self._socket = connection
-        self._socket.settimeout(WRITE_TIMEOUT_S)
+        self._socket.settimeout(write_s)
 
     def _write(self, data: bytes) -> None:
         self._socket.sendall(data)

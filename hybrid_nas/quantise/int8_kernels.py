@@ -21,6 +21,9 @@ from hybrid_nas.typing import IntArray
 Int8Array = npt.NDArray[np.int8]
 Integers = npt.NDArray[Any]
 
+Padding = int | tuple[tuple[int, int], tuple[int, int]]
+"""Pixels around an image: as many on each side, or ((top, bottom), (left, right))."""
+
 _FLOAT32_EXACT = 1 << 24
 """Integers up to here are exact in float32, and sums of them in any order."""
 
@@ -79,7 +82,7 @@ def conv2d(
     *,
     in_zero: int,
     stride: int = 1,
-    padding: int = 0,
+    padding: Padding = 0,
 ) -> Int8Array:
     """Convolution, padded with the input's zero point.
 
@@ -90,7 +93,7 @@ def conv2d(
         requantise: with `cout` multipliers, or one for all.
         in_zero: zero point of `x`.
         stride: in both directions.
-        padding: pixels on each of the four sides.
+        padding: pixels around the image.
 
     Returns:
         (..., out_h, out_w, cout).
@@ -114,7 +117,7 @@ def depthwise2d(
     *,
     in_zero: int,
     stride: int = 1,
-    padding: int = 0,
+    padding: Padding = 0,
 ) -> Int8Array:
     """Depthwise convolution with one filter per channel.
 
@@ -171,7 +174,7 @@ def average_pool(
     x: Int8Array,
     kernel: int,
     stride: int = 1,
-    padding: int = 0,
+    padding: Padding = 0,
     *,
     low: int = -128,
     high: int = 127,
@@ -182,7 +185,7 @@ def average_pool(
         x: (..., h, w, channels).
         kernel: side of the square window; 0 pools the whole image to one pixel.
         stride: in both directions.
-        padding: pixels on each side, less than `kernel`; they are not counted.
+        padding: pixels around, fewer than `kernel` on each side; they are not counted.
         low, high: clamp.
 
     Returns:
@@ -199,7 +202,7 @@ def max_pool(
     x: Int8Array,
     kernel: int,
     stride: int = 1,
-    padding: int = 0,
+    padding: Padding = 0,
     *,
     low: int = -128,
     high: int = 127,
@@ -214,10 +217,11 @@ def _clamp(values: Integers, low: int, high: int) -> Int8Array:
     return clamped
 
 
-def _pad(x: Integers, padding: int, value: int) -> Integers:
+def _pad(x: Integers, padding: Padding, value: int) -> Integers:
     if not padding:
         return x
-    around = [(0, 0)] * (x.ndim - 3) + [(padding, padding)] * 2 + [(0, 0)]
+    sides = ((padding, padding),) * 2 if isinstance(padding, int) else padding
+    around = [(0, 0)] * (x.ndim - 3) + [*sides, (0, 0)]
     return np.pad(x, around, constant_values=value)
 
 

@@ -9,7 +9,7 @@ import numpy as np
 from hybrid_nas.errors import InputError
 from hybrid_nas.quantise import int8_kernels
 from hybrid_nas.quantise.int8_graph import Int8Graph
-from hybrid_nas.quantise.int8_kernels import Int8Array
+from hybrid_nas.quantise.int8_kernels import Int8Array, Padding
 from hybrid_nas.quantise.requantise import clamp_of
 from hybrid_nas.typing import ByteArray
 
@@ -31,28 +31,29 @@ def run_int8(graph: Int8Graph, images: Int8Array) -> list[Int8Array]:
             f"the network reads images of {graph.input_shape} (h, w, channels), got {images.shape}"
         )
     outputs: list[Int8Array] = []
-    for index in range(len(graph.ops)):
-        outputs.append(_run_op(graph, index, images, outputs))
+    for index, op in enumerate(graph.ops):
+        operands = [
+            images if index < distance else outputs[index - distance]
+            for distance in (op.spec.source, op.spec.residual)
+            if distance
+        ]
+        outputs.append(run_op(graph, index, operands, op.spec.padding))
     return outputs
 
 
-def _run_op(
-    graph: Int8Graph, index: int, image: Int8Array, outputs: Sequence[Int8Array]
+def run_op(
+    graph: Int8Graph, index: int, operands: Sequence[Int8Array], padding: Padding
 ) -> Int8Array:
+    """Output of operator `index` for its operands, (..., h, w, c) each, so padded."""
     op = graph.ops[index]
-    spec = op.spec
-
-    def read(distance: int) -> Int8Array:
-        return image if index < distance else outputs[index - distance]
-
-    x = read(spec.source)
+    spec, x = op.spec, operands[0]
     if spec.op == "add":
         scales, requantise = graph.add_scales(index)
-        return int8_kernels.add(x, read(spec.residual), scales, requantise)
+        return int8_kernels.add(x, operands[1], scales, requantise)
     if spec.op in ("avgpool", "maxpool"):
         low, high = clamp_of(spec.activation, op.output)
         pool = int8_kernels.average_pool if spec.op == "avgpool" else int8_kernels.max_pool
-        return pool(x, spec.kernel, spec.stride, spec.padding, low=low, high=high)
+        return pool(x, spec.kernel, spec.stride, padding, low=low, high=high)
     assert op.weight is not None and op.bias is not None
     requantise, zero = graph.requantisation(index), graph.source(index).zero
     if spec.op == "dense":
@@ -67,5 +68,5 @@ def _run_op(
         requantise,
         in_zero=zero,
         stride=spec.stride,
-        padding=spec.padding,
+        padding=padding,
     )

@@ -162,3 +162,16 @@ def test_a_board_is_estimated_under_its_own_runtime(
 ) -> None:
     found = document(capsys, "estimate", GENES, *SMALL, "--board", board)
     assert (found["board"], found["runtime"]) == (board, runtime)
+
+
+def test_patches_are_shown_where_they_help(capsys: pytest.CaptureFixture[str]) -> None:
+    whole = document(capsys, "estimate", GENES, *SMALL)
+    found = document(capsys, "estimate", GENES, *SMALL, "--patches", "auto")
+    assert whole["patches"] is None
+    assert found["patches"]["whole_sram_bytes"] == whole["sram_bytes"] > found["sram_bytes"]
+    assert found["macs"] == whole["macs"] + found["patches"]["extra_macs"] > whole["macs"]
+    assert found["latency_ms"] > whole["latency_ms"]
+    assert run("estimate", GENES, *SMALL, "--patches", "2") == 0
+    assert "Patches  2x2 of the first" in capsys.readouterr().out
+    assert run("estimate", GENES, *SMALL, "--patches", "2", "--runtime", "tflm") == 2
+    assert "runtime tflm runs no patches" in capsys.readouterr().err

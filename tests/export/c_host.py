@@ -113,6 +113,7 @@ class HostNetwork:
 
     def __init__(self, network: CNetwork, folder: Path) -> None:
         self.network = network
+        self._first = network.patches.n_ops - 1 if network.patches is not None else 0
         self.project: CProject = write_c_project(network, folder)
         (folder / "probe.c").write_text(PROBE)
         weights = _compiled((folder / "src" / "hnas_weights.c").read_text())
@@ -132,7 +133,7 @@ class HostNetwork:
         self, image: ByteArray, *, in_arena: bool = False, function: str = "hnas_run"
     ) -> Answer:
         """Run on an image (h, w, c); `in_arena` puts it into `hnas_image` first."""
-        self._variable("traced_op", ctypes.c_int32).value = 0
+        self._variable("traced_op", ctypes.c_int32).value = self._first
         self._variable("traced_bytes", ctypes.c_uint32).value = 0
         pixels = np.ascontiguousarray(image)
         at = pixels.ctypes.data
@@ -153,11 +154,12 @@ class HostNetwork:
         )
 
     def traced(self) -> list[Int8Array]:
-        """Outputs of all operators of the last run, (h, w, c) each."""
-        specs = self.network.graph.specs
-        assert self._variable("traced_op", ctypes.c_int32).value == len(specs)
+        """Outputs of the operators of the last run, (h, w, c) each; of a stage that runs in
+        patches, of its last operator alone."""
+        assert self._variable("traced_op", ctypes.c_int32).value == len(self.network.graph.specs)
+        specs = self.network.graph.specs[self._first :]
         ends = np.cumsum([spec.out_bytes for spec in specs])[:-1]
-        parts = np.split(self._traced.copy(), ends)
+        parts = np.split(self._traced[: sum(spec.out_bytes for spec in specs)].copy(), ends)
         return [p.reshape(s.out_h, s.out_w, s.cout) for p, s in zip(parts, specs, strict=True)]
 
     def set(self, name: str, kind: Any, value: float) -> None:

@@ -36,12 +36,16 @@ FILES = {
 
 def test_a_pair_becomes_files_that_say_what_it_says(any_run: RunDirectory, tmp_path: Path) -> None:
     out = tmp_path / "out"
-    flags = ["--pair", "1", "--out", str(out), "--threads", "1", "--max-drop", "100"]
+    flags = ["--pair", "1", "--out", str(out), "--threads", "1", "--max-drop", "100", "--plan"]
     assert main(["export", str(any_run.path), *flags]) == 0
     document = yaml.safe_load((out / "pair.yaml").read_text())
     assert set(document["files"]) >= FILES
     for name, file in document["files"].items():
         assert (out / name).exists() and file["bytes"] > 0
+    plan = (out / "plan.json").read_text()
+    assert json.loads(plan)["arena_bytes"] == document["c"]["arena_bytes"]
+    for copy in (out / "c" / "plan.json", any_run.pair(1) / "plan.json"):
+        assert copy.read_text() == plan
     pair = RunPair(any_run, 1)
     again = read_architecture(out / "architecture.json")
     assert again.ops == pair.setup.space.architecture(pair.candidate.genes).ops

@@ -9,8 +9,16 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from hybrid_nas.hardware.runtimes import Runtime
+from hybrid_nas.hardware.runtimes import Runtime, load_runtime, runtime_ids
 from hybrid_nas.spaces.opspec import OpSpec
+
+PLANNED = tuple(
+    name
+    for name in runtime_ids()
+    if not (load_runtime(name).sram.own_kernels or load_runtime(name).sram.pointer_bytes)
+)
+"""Runtimes that are all data. The others count what code takes, and that code is their judge: the
+exporter's plan and the device for ``hnas-c``, the interpreter for ``tflm-export``."""
 
 
 def peak_sram_bytes(

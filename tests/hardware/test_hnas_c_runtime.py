@@ -42,10 +42,12 @@ def test_scratch_and_writing_in_place_both_count() -> None:
 
     ops = (
         OpSpec("conv", 8, 8, 4, 16),  # scratch: two columns of 4 int16
-        OpSpec("dwconv", 8, 8, 16, 16, 3, 2, 1),  # in place; ring rows of 16+2, weights of 4
+        OpSpec(
+            "dwconv", 8, 8, 16, 16, 3, 2, 1
+        ),  # in place; under windows: 9 columns, so rows of 10
         OpSpec("conv", 4, 4, 16, 4),  # what it reads keeps the place of 1024 bytes
     )
-    ring = 3 * (4 + 4 * 2 * (18 + 4))
+    ring = 3 * (4 + 4 * 2 * (10 + 4))  # a place, four channels of a row and its weights
     found = plan(ops, (8, 8, 4), RUNTIME).live_bytes
     assert found == (256 + 1024 + 16, 1024 + ring, 1024 + 64 + 64)
 

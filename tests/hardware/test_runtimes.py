@@ -23,12 +23,13 @@ CHANNELS = 16 + 16 + 16 + 8 + 10
 
 
 COMPARED = ("tinyengine", "cmsis-nn", "tflm", "x-cube-ai")
+FILES = ("tflm-export",)
 OWN = ("hnas-c",)
 PLAIN = ("onnxruntime",)
 
 
 def test_the_runtimes_are_there_with_errors_and_sources() -> None:
-    assert runtime_ids() == COMPARED + OWN + PLAIN
+    assert runtime_ids() == COMPARED[:3] + FILES + COMPARED[3:] + OWN + PLAIN
     for name in runtime_ids():
         runtime = load_runtime(name)
         assert runtime.source and runtime.version

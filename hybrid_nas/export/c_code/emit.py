@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
-from hybrid_nas.export.c_code.plan import IMAGE, ArenaPlan, op_name, scratch_name
+from hybrid_nas.export.c_code.names import IMAGE, op_name, scratch_name
+from hybrid_nas.export.c_code.patch_code import STAGE
+from hybrid_nas.export.c_code.plan import ArenaPlan
 from hybrid_nas.export.c_code.text import c_array, c_struct
 from hybrid_nas.quantise.int8_graph import Int8Graph
 from hybrid_nas.quantise.requantise import clamp_of
@@ -22,7 +24,8 @@ class OpCode:
         title: what it is, for people.
         constants: array definitions, by name.
         parameters: struct definitions.
-        call: the statement that runs it.
+        call: the statement that runs it; of a stage that runs in patches, its last operator has
+            that of them all, the others have none.
     """
 
     title: str
@@ -54,7 +57,8 @@ def _op_code(graph: Int8Graph, plan: ArenaPlan, index: int) -> OpCode:
     if spec.weights:
         constants = dict(_constants(graph, index))
         parameters.append(_requant(graph, index))
-    if spec.op in ("conv", "dwconv", "avgpool", "maxpool"):
+    in_patches = plan.patches is not None and index < plan.patches.n_ops
+    if spec.op in ("conv", "dwconv", "avgpool", "maxpool") or in_patches:
         parameters.append(c_struct("hnas_window", f"window_{index}", window(spec)))
     if spec.op == "add":
         parameters.append(_add_params(graph, index))
@@ -78,7 +82,11 @@ def _op_code(graph: Int8Graph, plan: ArenaPlan, index: int) -> OpCode:
             call = f"hnas_average_pool({arguments}, NULL);"
         case _:
             call = f"hnas_max_pool(&window_{index}, {low}, {high}, {source}, {target});"
+    if in_patches:
+        call = f"hnas_run_stage(&{STAGE});"
     call += f"\n    TRACE({index}, {target}, {spec.out_bytes});"
+    if in_patches and plan.patches is not None and index + 1 < plan.patches.n_ops:
+        call = ""
     return OpCode(_title(index, spec), constants, tuple(parameters), call)
 
 

@@ -9,8 +9,10 @@ from hybrid_nas.errors import InputError
 from hybrid_nas.export.c_code.plan import ArenaPlan, RouterNeeds, plan_arena
 from hybrid_nas.export.device_router import DeviceRouter
 from hybrid_nas.export.network import ExportedNetwork
-from hybrid_nas.hardware.hnas_c import constant_bytes
+from hybrid_nas.hardware.hnas_c import ALIGNMENT, constant_bytes
 from hybrid_nas.hardware.op_arrays import OpArrays
+from hybrid_nas.hardware.patch_regions import Patches
+from hybrid_nas.hardware.patches import stage_bytes
 from hybrid_nas.quantise.int8_graph import Int8Graph, check_kernels
 
 DEFAULT_COVERAGE = 0.7
@@ -29,6 +31,7 @@ class CNetwork:
         hold_image: keep the image in the arena until it was sent, so that it needs no other buffer;
             means nothing without a router.
         coverage: whose threshold is in force at the start; the nearest there is.
+        patches: the operators that run patch by patch, if any.
     """
 
     name: str
@@ -38,6 +41,7 @@ class CNetwork:
     cuts: tuple[int, ...] = ()
     hold_image: bool = True
     coverage: float = DEFAULT_COVERAGE
+    patches: Patches | None = None
 
     def __post_init__(self) -> None:
         if len(self.classes) != self.graph.classes:
@@ -57,6 +61,7 @@ class CNetwork:
         *,
         hold_image: bool = True,
         coverage: float = DEFAULT_COVERAGE,
+        patches: Patches | None = None,
     ) -> CNetwork:
         """From what exporters get; arguments as the attributes.
 
@@ -67,7 +72,8 @@ class CNetwork:
             check_kernels([op.spec for op in network.float_ops])
             raise InputError(f"{network.name} has no int8 version to write as C")
         names, cuts = network.classes, tuple(cuts)
-        return cls(network.name, network.graph, names, router, cuts, hold_image, coverage)
+        graph = network.graph
+        return cls(network.name, graph, names, router, cuts, hold_image, coverage, patches)
 
     @property
     def holds_image(self) -> bool:
@@ -75,10 +81,17 @@ class CNetwork:
         return self.hold_image and self.router is not None
 
     def plan(self) -> ArenaPlan:
-        """Where its tensors stand."""
-        shape = self.graph.input_shape
+        """Where its tensors stand.
+
+        Raises:
+            InputError: the operators of `patches` cannot run patch by patch.
+        """
         return plan_arena(
-            self.graph.specs, shape, hold_image=self.holds_image, router=self._router_needs()
+            self.graph.specs,
+            self.graph.input_shape,
+            hold_image=self.holds_image,
+            router=self._router_needs(),
+            patches=self.patches,
         )
 
     def _router_needs(self) -> RouterNeeds | None:
@@ -88,6 +101,24 @@ class CNetwork:
         return RouterNeeds(self.router.scratch_bytes, features, self.stage)
 
     @property
+    def kept_for_router(self) -> frozenset[int]:
+        """Operators whose outputs stay in memory until the router has decided."""
+        needs = self._router_needs()
+        kept = () if needs is None or needs.features is None else (needs.features,)
+        return frozenset(kept)
+
+    @property
+    def deciding_bytes(self) -> int:
+        """In memory while the router decides: its own, and what it reads.
+
+        An early router reads the output of its stage, any other the scores.
+        """
+        if self.router is None:
+            return 0
+        read = self.graph.specs[-1 if self.stage is None else self.stage].out_bytes
+        return self.router.scratch_bytes + -(-read // ALIGNMENT) * ALIGNMENT
+
+    @property
     def stage(self) -> int | None:
         """The operator after which an early router decides; None for any other."""
         cut = self.router.design.cut if self.router is not None else 0
@@ -95,8 +126,13 @@ class CNetwork:
 
     @property
     def constant_bytes(self) -> int:
-        """Constants in flash: weights, channels' factors, operators' parameters, the router."""
+        """Constants in flash: weights, channels' factors, operators' parameters, the router.
+
+        Tables of patches are among them.
+        """
         own = int(constant_bytes(OpArrays.of(self.graph.specs)).sum())
+        if self.patches is not None:
+            own += stage_bytes(self.graph.specs, self.patches)
         return own + (self.router.flash_bytes if self.router is not None else 0)
 
     @property

@@ -5,8 +5,8 @@ in their order, and the router's decision among them. Beside the operators' outp
 image (which a sent input may need to the end), each kernel's scratch memory while it runs, and what
 the router computes. Outputs that are written over an operand share its place.
 
-Whoever plans another order of computing, such as one patch of the image after the other, makes
-other `Tensor`s in `_tensors`; placing them and writing the code stay as they are.
+Where the first operators run patch by patch, `patch_plan` makes other tensors of theirs; placing
+them stays as it is.
 """
 
 from __future__ import annotations
@@ -16,14 +16,18 @@ from dataclasses import dataclass
 from math import prod
 from typing import Any
 
+from hybrid_nas.export.c_code.names import IMAGE, ROUTER, op_name, scratch_name
+from hybrid_nas.export.c_code.patch_plan import Overwrite, in_patches
 from hybrid_nas.hardware.arena import extent, place
 from hybrid_nas.hardware.hnas_c import ALIGNMENT, runs_in_place, scratch_bytes
 from hybrid_nas.hardware.op_arrays import OpArrays
+from hybrid_nas.hardware.patch_regions import Patches, check_stage
 from hybrid_nas.hardware.sram import INPUT, Tensor, last_uses
 from hybrid_nas.spaces.opspec import OpSpec
 
+__all__ = ["IMAGE", "ROUTER", "ArenaPlan", "RouterNeeds", "op_name", "plan_arena", "scratch_name"]
+
 SCHEMA = "hybrid-nas/arena-plan/1"
-IMAGE, ROUTER = "image", "router"
 
 
 @dataclass(frozen=True)
@@ -57,12 +61,15 @@ class ArenaPlan:
             arrives.
         offsets: of each tensor, bytes from the start of the arena, multiples of `ALIGNMENT`.
         arena_bytes: its size.
+        patches: which operators run patch by patch, if any; their tensors are then those of one
+            patch.
     """
 
     steps: tuple[str, ...]
     tensors: tuple[Tensor, ...]
     offsets: tuple[int, ...]
     arena_bytes: int
+    patches: Patches | None = None
 
     def offset(self, name: str) -> int:
         """Of the tensor of that name.
@@ -77,9 +84,13 @@ class ArenaPlan:
 
     def document(self) -> dict[str, Any]:
         """The plan as JSON values."""
+        patches = None
+        if self.patches is not None:
+            patches = {"operators": self.patches.n_ops, "grid": str(self.patches.grid)}
         return {
             "schema": SCHEMA,
             "arena_bytes": self.arena_bytes,
+            "patches": patches,
             "steps": list(self.steps),
             "tensors": [
                 {"name": t.name, "bytes": t.bytes, "first": t.first, "last": t.last, "offset": o}
@@ -88,22 +99,13 @@ class ArenaPlan:
         }
 
 
-def op_name(index: int, spec: OpSpec) -> str:
-    """Of an operator and its output, such as ``3:conv``; as in `hardware.sram.plan`."""
-    return f"{index}:{spec.op}"
-
-
-def scratch_name(index: int, spec: OpSpec) -> str:
-    """Of an operator's scratch memory."""
-    return f"{op_name(index, spec)}.scratch"
-
-
 def plan_arena(
     ops: Sequence[OpSpec],
     input_shape: tuple[int, int, int],
     *,
     hold_image: bool = False,
     router: RouterNeeds | None = None,
+    patches: Patches | None = None,
 ) -> ArenaPlan:
     """Plan one network.
 
@@ -112,6 +114,10 @@ def plan_arena(
         input_shape: (height, width, channels) of its image, one byte each.
         hold_image: the image stays as it is until the router has decided and it was sent.
         router: None for a network alone.
+        patches: the operators that run patch by patch.
+
+    Raises:
+        InputError: they cannot, or the router needs more of them than their last output.
 
     Example:
         >>> ops = [OpSpec("conv", 8, 8, 3, 4), OpSpec("conv", 8, 8, 4, 2)]
@@ -120,12 +126,17 @@ def plan_arena(
     """
     steps, step_of = _steps(ops, router)
     tensors = _tensors(ops, input_shape, hold_image, router, step_of, len(steps))
-    shared = _shared_places(ops, tensors, strided=True)
+    overwrites = _overwrites(ops)
+    if patches is not None:
+        routed = () if router is None else (router.features, router.stage)
+        check_stage(ops, patches, frozenset(index for index in routed if index is not None))
+        tensors, overwrites = in_patches(ops, patches, tensors, overwrites)
+    shared = _shared_places(overwrites, tensors, strided=True)
     offsets, size = _placed(tensors, shared)
     if size > _largest_moment(tensors, shared):
-        apart = _placed(tensors, _shared_places(ops, tensors, strided=False))
+        apart = _placed(tensors, _shared_places(overwrites, tensors, strided=False))
         offsets, size = min((offsets, size), apart, key=lambda placed: placed[1])
-    return ArenaPlan(steps, tuple(tensors), offsets, size)
+    return ArenaPlan(steps, tuple(tensors), offsets, size, patches)
 
 
 def _steps(ops: Sequence[OpSpec], router: RouterNeeds | None) -> tuple[tuple[str, ...], list[int]]:
@@ -168,22 +179,32 @@ def _tensors(
     return found
 
 
-def _shared_places(ops: Sequence[OpSpec], tensors: Sequence[Tensor], strided: bool) -> list[int]:
+def _overwrites(ops: Sequence[OpSpec]) -> list[Overwrite]:
+    """Which outputs may be written over which operands, as indices of tensors."""
+    allowed = runs_in_place(OpArrays.of(ops)).tolist()
+    return [
+        Overwrite(index + 1, tuple(index + 1 - d for d in (op.source, op.residual) if d))
+        for index, op in enumerate(ops)
+        if allowed[index]
+    ]
+
+
+def _shared_places(
+    overwrites: Sequence[Overwrite], tensors: Sequence[Tensor], strided: bool
+) -> list[int]:
     """For each tensor, the one whose place it has: itself, or the operand it is written over.
 
     An output that is smaller than its operand leaves the rest of the place unused for as long as it
     lives, which can cost more than it saves: `strided` says whether to do that.
     """
     owner = list(range(len(tensors)))
-    for index, allowed in enumerate(runs_in_place(OpArrays.of(ops)).tolist()):
-        output = index + 1
-        spec = ops[index]
-        for distance in (spec.source, spec.residual) if spec.residual else (spec.source,):
-            operand = output - distance
-            dies = tensors[operand].last == tensors[output].first
-            fits = strided or tensors[operand].bytes == tensors[output].bytes
-            if allowed and dies and fits:
-                owner[output] = owner[operand]
+    for chance in overwrites:
+        output = tensors[chance.output]
+        for operand in chance.operands:
+            dies = tensors[operand].last == output.first
+            fits = strided or tensors[operand].bytes == output.bytes
+            if dies and fits:
+                owner[chance.output] = owner[operand]
                 break
     return owner
 

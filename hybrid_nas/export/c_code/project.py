@@ -54,6 +54,15 @@ def write_c_project(network: CNetwork, folder: Path) -> CProject:
     return CProject(folder, plan, network.constant_bytes)
 
 
+def plan_text(network: CNetwork) -> str:
+    """The arena's plan as JSON: tensors, lifetimes, offsets."""
+    return _plan_text(network.plan())
+
+
+def _plan_text(plan: ArenaPlan) -> str:
+    return json.dumps(plan.document(), indent=1) + "\n"
+
+
 def _files(network: CNetwork, plan: ArenaPlan) -> dict[str, str]:
     codes = op_codes(network.graph, plan)
     values = template_values(network, plan, codes)
@@ -65,17 +74,21 @@ def _files(network: CNetwork, plan: ArenaPlan) -> dict[str, str]:
         "CMakeLists.txt": render("CMakeLists.txt.j2", values),
         "library.json": _library(network),
         "README.md": render("README.md.j2", values),
-        "plan.json": json.dumps(plan.document(), indent=1) + "\n",
+        "plan.json": _plan_text(plan),
         **_weight_files(codes),
     }
-    return files | dict(_firmware_files(network.router is not None))
+    files |= dict(_firmware_files(network.router is not None, network.patches is not None))
+    return files
 
 
-def _firmware_files(router: bool) -> Iterator[tuple[str, str]]:
+def _firmware_files(router: bool, patches: bool) -> Iterator[tuple[str, str]]:
     root = firmware_dir()
     yield "include/hnas_kernels.h", (root / "hnas_kernels.h").read_text()
     for path in sorted((root / "kernels").glob("*.[ch]")):
         yield f"src/kernels/{path.name}", path.read_text()
+    if patches:
+        for path in sorted((root / "patches").glob("*.[ch]")):
+            yield f"src/{path.name}", path.read_text()
     if router:
         yield "include/hnas_router.h", (root / "router" / "hnas_router.h").read_text()
         yield "src/hnas_router.c", (root / "router" / "hnas_router.c").read_text()

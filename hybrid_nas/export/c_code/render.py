@@ -10,8 +10,10 @@ import jinja2
 
 from hybrid_nas import __version__
 from hybrid_nas.export.c_code.emit import OpCode, arena_at
+from hybrid_nas.export.c_code.names import IMAGE, ROUTER, op_name
 from hybrid_nas.export.c_code.network import CNetwork
-from hybrid_nas.export.c_code.plan import IMAGE, ROUTER, ArenaPlan, op_name
+from hybrid_nas.export.c_code.patch_code import stage_code
+from hybrid_nas.export.c_code.plan import ArenaPlan
 from hybrid_nas.export.c_code.text import c_string
 from hybrid_nas.export.device_router import DeviceRouter
 from hybrid_nas.export.device_router_c import c_float
@@ -41,6 +43,8 @@ def template_values(network: CNetwork, plan: ArenaPlan, codes: Sequence[OpCode])
         "hold_image": network.holds_image,
         "image_offset": plan.offset(IMAGE),
         "parameters": ["\n".join([f"/* {code.title} */", *code.parameters]) for code in codes],
+        "patches": plan.patches,
+        "stage_code": stage_code(graph, plan) if plan.patches is not None else "",
         "functions": _functions(codes, network.stage),
         "scores_offset": plan.offset(op_name(last, graph.ops[last].spec)),
         "router": None,
@@ -53,9 +57,12 @@ def template_values(network: CNetwork, plan: ArenaPlan, codes: Sequence[OpCode])
 def _functions(codes: Sequence[OpCode], stage: int | None) -> list[dict[str, Any]]:
     calls = [code.call for code in codes]
     if stage is None:
-        return [{"name": "run", "calls": calls}]
-    first, rest = calls[: stage + 1], calls[stage + 1 :]
-    return [{"name": "run_first", "calls": first}, {"name": "run_rest", "calls": rest}]
+        parts = {"run": calls}
+    else:
+        parts = {"run_first": calls[: stage + 1], "run_rest": calls[stage + 1 :]}
+    return [
+        {"name": name, "calls": [call for call in part if call]} for name, part in parts.items()
+    ]
 
 
 def _router_values(network: CNetwork, plan: ArenaPlan, router: DeviceRouter) -> dict[str, Any]:
