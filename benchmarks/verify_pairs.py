@@ -1,66 +1,174 @@
-"""Predictions of the runtime hnas-c against emulated boards, over pairs of a run.
+"""Pairs of a run on emulated boards: what was promised against what is there, and every arithmetic.
 
-    python -m benchmarks.verify_pairs runs/search-1 --pairs 10 --board emulated-cortex-m7
+    python -m benchmarks.verify_pairs runs/search-1
 
-Pairs are spread over the front. Prints one line for each pair and board, then means and worsts, and
-what the constants of hybrid_nas/hardware/runtimes.yaml would have to be: code beside the exact
-constants, by operators (`bytes_per_step`), and stack with variables (`sram.fixed_bytes`).
+Ten pairs are spread over the front. Each is exported, built for each board and run there; the same
+images go through the integer reference, the exported C on this computer (gcc), LiteRT's reference
+kernels and onnxruntime. Prints a row for each pair and board, then a line for each bar, and fails
+(exit status 1) where one is missed. Needs what `hybrid-nas verify` needs, gcc, and ai-edge-litert.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
+import sys
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import torch
 
-from hybrid_nas.export.c_code.network import CNetwork
+from hybrid_nas.cli.output import json_text, make_table, out_console
 from hybrid_nas.export.from_run import ExportedPair, exported_pair
-from hybrid_nas.export.int8_outputs import network_pixels
+from hybrid_nas.export.int8_outputs import int8_outputs, network_pixels
 from hybrid_nas.search.rundir import RunDirectory
 from hybrid_nas.training.job import RunPair
 from hybrid_nas.verify.boards import load_verify_board
+from hybrid_nas.verify.compare import Reference
 from hybrid_nas.verify.job import VerifyJob
-from hybrid_nas.verify.report import Verification
+from hybrid_nas.verify.outside import Outside, onnxruntime_scores, outside_scores
+from hybrid_nas.verify.report import Quantity, Verification
+from hybrid_nas.verify.subject import Subject, pair_subject
+from tests.export.c_host import HostNetwork
+
+BOARDS = ("emulated-cortex-m4", "emulated-cortex-m7")
+LITERT = "LiteRT, reference kernels"
 
 
-def verify_pair(
-    opened: ExportedPair, images: int, board: str, out: Path
-) -> tuple[CNetwork, Verification]:
-    network = CNetwork.of(opened.network, opened.device, opened.subject.base.cuts)
-    limits = opened.pair.setup.limits
-    job = VerifyJob(
-        network,
-        load_verify_board(board),
-        out,
-        sram_bytes=limits.sram_bytes,
-        flash_bytes=limits.flash_bytes,
-    )
-    test = opened.subject.data.split("test")
-    pixels = network_pixels(test.images[:images], opened.graph.input_shape)
-    return network, job.run(pixels, test.labels[:images])
+@dataclass(frozen=True)
+class Row:
+    """One pair on one board.
+
+    Attributes:
+        pair: its number.
+        found: by `hybrid-nas verify`.
+        host_exact: images on which the C on this computer gives every operator's exact output.
+        classes_equal, classes_of: images that onnxruntime puts into the reference's class, of many.
+    """
+
+    pair: int
+    found: Verification
+    host_exact: int
+    classes_equal: int
+    classes_of: int
+
+    def quantity(self, name: str) -> Quantity:
+        """One of `Verification.quantities`."""
+        return next(one for one in self.found.quantities if one.name == name)
+
+    def error(self, name: str) -> float:
+        """Of its prediction, relative; NaN where there is none."""
+        error = self.quantity(name).error
+        return float("nan") if error is None else error
+
+    @property
+    def exact(self) -> bool:
+        """Whether board, host and LiteRT all give what the reference says."""
+        n = self.found.agreement.images
+        litert = [one.exact for one in self.found.outside if one.who == LITERT]
+        return self.found.agreement.exact and self.host_exact == n and litert == [n]
+
+    def cells(self) -> list[object]:
+        """As in `COLUMNS`."""
+        arena, total = self.quantity("arena"), self.quantity("inference")
+        ops = [abs(one.error) for one in self.found.ops if one.error is not None]
+        return [
+            self.pair,
+            self.found.board.removeprefix("emulated-"),
+            f"{arena.predicted:,.0f}",
+            f"{arena.observed:,.0f}",
+            f"{self.error('SRAM'):+.2%}",
+            f"{self.quantity('flash').observed:,.0f}",
+            f"{self.error('flash'):+.2%}",
+            f"{total.observed:,.0f}",
+            f"{self.error('inference'):+.2%}",
+            f"{max(ops):.1%}",
+            "yes" if self.exact else "NO",
+            f"{self.classes_equal} of {self.classes_of}",
+        ]
 
 
-def line(pair: int, found: Verification) -> str:
-    parts = [
-        f"{one.name} {one.predicted:.0f} / {one.observed:.0f} ({one.error:+.2%})"
-        for one in found.quantities
-    ]
-    worst = max(abs(one.error) for one in found.ops if one.error is not None)
-    return (
-        f"pair {pair} on {found.board}: {', '.join(parts)}; operators off by {worst:.1%} at worst; "
-        f"exact: {found.agreement.exact}"
-    )
+COLUMNS = (
+    *("pair", "board", "arena, predicted", "observed", "SRAM off by", "flash", "off by"),
+    *("instructions", "off by", "worst operator", "exact", "class of onnxruntime"),
+)
+
+
+@dataclass(frozen=True)
+class Bar:
+    """What must hold, what was found, and whether it does."""
+
+    what: str
+    found: str
+    met: bool
+
+
+def bars(rows: Sequence[Row]) -> Iterator[Bar]:
+    arena = [row for row in rows if row.error("arena") != 0]
+    yield Bar("arena to the byte", f"{len(rows) - len(arena)} of {len(rows)}", not arena)
+    flash = np.abs([row.error("flash") for row in rows])
+    yield Bar("flash within 2 %", f"{flash.max():.2%} at worst", bool(flash.max() <= 0.02))
+    time = np.abs([row.error("inference") for row in rows])
+    words = f"{time.mean():.2%} mean, {time.max():.2%} worst"
+    met = bool(time.mean() <= 0.05 and time.max() <= 0.10)
+    yield Bar("instructions within 5 % mean and 10 % worst", words, met)
+    exact = sum(row.exact for row in rows)
+    words = "reference, C on this computer, boards and LiteRT, every operator's output"
+    yield Bar(f"int8 exact ({words})", f"{exact} of {len(rows)}", exact == len(rows))
+    share = sum(row.classes_equal for row in rows) / sum(row.classes_of for row in rows)
+    yield Bar("class of onnxruntime on 99 %", f"{share:.2%}", share >= 0.99)
+    under = [row for row in rows if min(row.error("SRAM"), row.error("flash")) < 0]
+    words = f"{len(rows) - len(under)} of {len(rows)}"
+    yield Bar("SRAM and flash never predicted too low", words, not under)
+
+
+def verify_pair(opened: ExportedPair, boards: Sequence[str], given: argparse.Namespace, n: int):  # type: ignore[no-untyped-def]
+    """Rows of one pair, one for each board."""
+    subject = pair_subject(opened, boards[0], given.images)
+    outside = outside_scores(opened.network, subject.images)
+    host = _exact_on_this_computer(subject, given.out / f"{n}-host")
+    equal, of = _classes_of_onnxruntime(opened, given.class_images)
+    for board in boards:
+        yield Row(
+            n, _verified(subject, board, outside, given.out / f"{n}-{board}"), host, equal, of
+        )
+
+
+def _verified(subject: Subject, board: str, outside: Outside, out: Path) -> Verification:
+    limits = {"sram_bytes": subject.sram_bytes, "flash_bytes": subject.flash_bytes}
+    job = VerifyJob(subject.code, load_verify_board(board), out, **limits)
+    return job.run(subject.images, subject.labels, outside)
+
+
+def _exact_on_this_computer(subject: Subject, folder: Path) -> int:
+    wanted = Reference.of(subject.code.graph, subject.images).outputs
+    host, exact = HostNetwork(subject.code, folder), 0
+    for number, image in enumerate(subject.images):
+        scores = host.run(image).scores
+        same = [
+            np.array_equal(op, out[number]) for op, out in zip(host.traced(), wanted, strict=True)
+        ]
+        exact += all(same) and np.array_equal(scores, wanted[-1][number].ravel())
+    return exact
+
+
+def _classes_of_onnxruntime(opened: ExportedPair, images: int) -> tuple[int, int]:
+    test = opened.subject.data.split("test").images[:images]
+    pixels = network_pixels(test, opened.graph.input_shape)
+    scores = onnxruntime_scores(opened.network, pixels)
+    wanted = int8_outputs(opened.graph, test).scores
+    return int((scores.argmax(1) == wanted.argmax(1)).sum()), len(pixels)
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("run", type=Path)
     parser.add_argument("--pairs", type=int, default=10)
-    parser.add_argument("--images", type=int, default=20)
-    parser.add_argument("--board", action="append")
+    parser.add_argument("--images", type=int, default=10, help="that every arithmetic runs")
+    parser.add_argument("--class-images", type=int, default=300, help="that onnxruntime classifies")
+    parser.add_argument("--board", action="append", help=f"by default {', '.join(BOARDS)}")
     parser.add_argument("--out", type=Path, default=Path("build/verify-pairs"))
     parser.add_argument("--threads", type=int, default=1)
     given = parser.parse_args()
@@ -68,25 +176,19 @@ def main() -> None:
     directory = RunDirectory(given.run)
     front = [pair["id"] for pair in json.loads(directory.pareto.read_text())["pairs"]]
     chosen = np.unique(np.linspace(0, len(front) - 1, given.pairs).round().astype(int))
-    errors: dict[str, list[float]] = {}
-    steps, code, beside = [], [], []
-    for pair in (front[index] for index in chosen.tolist()):
-        opened = exported_pair(RunPair(directory, pair))
-        for board in given.board or ["emulated-cortex-m7"]:
-            network, found = verify_pair(opened, given.images, board, given.out / f"{pair}-{board}")
-            print(line(pair, found), flush=True)
-            for one in found.quantities:
-                if one.error is not None:
-                    errors.setdefault(one.name, []).append(one.error)
-            steps.append(len(network.graph.ops))
-            code.append(found.flash.total - network.constant_bytes)
-            beside.append(found.memory.total - found.memory.arena_high)
-    for name, values in errors.items():
-        off = np.abs(values)
-        print(f"{name}: off by {off.mean():.2%} on average, {off.max():.2%} at worst")
-    slope, base = np.polyfit(steps, code, 1) if len(set(steps)) > 1 else (float("nan"),) * 2
-    print(f"code: {slope:.1f} bytes per operator and {base:.0f}, router included")
-    print(f"stack and variables: {max(beside)} bytes at most")
+    rows: list[Row] = []
+    for number in (front[index] for index in chosen.tolist()):
+        opened = exported_pair(RunPair(directory, number))
+        for row in verify_pair(opened, given.board or BOARDS, given, number):
+            rows.append(row)
+            print(*row.cells(), sep="  ", file=sys.stderr, flush=True)
+    people = out_console()
+    people.print(make_table(COLUMNS, [row.cells() for row in rows], numeric=COLUMNS[2:-2]))
+    found = list(bars(rows))
+    for bar in found:
+        people.print(f"{'met   ' if bar.met else 'MISSED'} {bar.what}: {bar.found}", markup=False)
+    (given.out / "verify_pairs.json").write_text(json_text([row.found.document() for row in rows]))
+    sys.exit(not all(bar.met for bar in found))
 
 
 if __name__ == "__main__":

@@ -7,14 +7,15 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from hybrid_nas.cli.export import check_only_files
 from hybrid_nas.cli.options import size_option
 from hybrid_nas.cli.output import console, emit_json, err_console
 from hybrid_nas.cli.progress import progress_bar
+from hybrid_nas.errors import InputError
 
 if TYPE_CHECKING:
-    from hybrid_nas.export.from_run import ExportedPair
-    from hybrid_nas.verify.job import VerifyJob
     from hybrid_nas.verify.report import Verification
+    from hybrid_nas.verify.subject import Subject
 
 
 def register(app: typer.Typer) -> None:
@@ -22,8 +23,12 @@ def register(app: typer.Typer) -> None:
 
     @app.command("verify")
     def verify(
-        run: Annotated[Path, typer.Argument(metavar="RUN", help="Run directory of a search.")],
-        pair: Annotated[int, typer.Option("--pair", min=1, help="Number of the pair.")],
+        run: Annotated[
+            Path | None, typer.Argument(metavar="[RUN]", help="Run directory of a search.")
+        ] = None,
+        pair: Annotated[
+            int | None, typer.Option("--pair", min=1, help="Number of the pair.")
+        ] = None,
         board: Annotated[
             str,
             typer.Option("--board", help="Emulated board, or the real one on --port."),
@@ -33,11 +38,13 @@ def register(app: typer.Typer) -> None:
         ] = 20,
         sram: Annotated[
             int | None,
-            size_option("--sram", help="What the pair may take; the run's limit."),
+            size_option("--sram", help="What it may take; the run's limit, or all of the board's."),
         ] = None,
         flash: Annotated[
             int | None,
-            size_option("--flash", help="What the pair may take; the run's limit."),
+            size_option(
+                "--flash", help="What it may take; the run's limit, or all of the board's."
+            ),
         ] = None,
         port: Annotated[
             str | None,
@@ -53,31 +60,50 @@ def register(app: typer.Typer) -> None:
             bool,
             typer.Option("--untrained", help="As the search left it, even if it was trained."),
         ] = False,
+        arch: Annotated[
+            Path | None,
+            typer.Option("--arch", metavar="JSON", help="Instead of RUN: an architecture,"),
+        ] = None,
+        weights: Annotated[
+            Path | None, typer.Option("--weights", metavar="PTH", help="and its weights.")
+        ] = None,
+        calibration: Annotated[
+            str | None,
+            typer.Option(
+                "--calibration",
+                metavar="SPEC",
+                help="With --arch: data for activations and images, as for --data.",
+            ),
+        ] = None,
         threads: Annotated[
             int | None, typer.Option("--threads", min=1, help="CPU threads; all cores.")
         ] = None,
         json: Annotated[bool, typer.Option("--json", help="Print one JSON document.")] = False,
     ) -> None:
-        """Build a pair for a board, run it there, and compare with what was predicted."""
-        import torch
+        """Build a pair for a board, run it there, and compare with what was predicted.
 
-        from hybrid_nas.export.from_run import exported_pair
-        from hybrid_nas.search.rundir import RunDirectory
-        from hybrid_nas.threads import cores
-        from hybrid_nas.training.job import RunPair
+        With --arch and --weights: any network of MCUNet's or Once-for-All's JSON format.
+        """
         from hybrid_nas.verify.compiler import Compiler
         from hybrid_nas.verify.job import check_device
 
+        if (run is None) == (arch is None):
+            raise InputError("give either RUN with --pair, or --arch with --weights")
         on = check_device(board, port)
         Compiler.find()
-        chosen = RunPair(RunDirectory(run), pair)
-        chosen.document  # noqa: B018  # a wrong number is said before anything is opened
-        torch.set_num_threads(threads or cores())
-        err_console().print("opening the pair", markup=False)
-        opened = exported_pair(chosen, untrained=untrained)
-        folder = out or chosen.directory.pair(pair) / "verify" / on.id
-        job = _job(opened, on.id, folder, port, sram, flash)
-        found = _run(job, opened, images)
+        if run is None:
+            assert arch is not None
+            if out is None:
+                raise InputError("--out DIR is missing: with --arch, name the folder to make")
+            subject = _files(arch, weights, calibration, on.id, images, threads)
+            folder = out
+        else:
+            if pair is None:
+                raise InputError(f"--pair is missing: which pair of {run}?")
+            check_only_files(weights, calibration)
+            subject, own_folder = _pair(run, pair, on.id, images, threads, untrained)
+            folder = out or own_folder / "verify" / on.id
+        found = _run(subject, on.id, folder, port, sram, flash)
         _write(found, folder)
         if json:
             emit_json(found.document())
@@ -86,37 +112,72 @@ def register(app: typer.Typer) -> None:
         found.require_exact()
 
 
-def _job(
-    opened: ExportedPair,
+def _pair(
+    run: Path, number: int, board: str, images: int, threads: int | None, untrained: bool
+) -> tuple[Subject, Path]:
+    """What is verified, and the pair's folder."""
+    import torch
+
+    from hybrid_nas.export.from_run import exported_pair
+    from hybrid_nas.search.rundir import RunDirectory
+    from hybrid_nas.threads import cores
+    from hybrid_nas.training.job import RunPair
+    from hybrid_nas.verify.subject import pair_subject
+
+    chosen = RunPair(RunDirectory(run), number)
+    chosen.document  # noqa: B018  # a wrong number is said before anything is opened
+    torch.set_num_threads(threads or cores())
+    err_console().print(f"opening pair {number}, rounding it to int8 ...", markup=False)
+    opened = exported_pair(chosen, untrained=untrained)
+    return pair_subject(opened, board, images), chosen.directory.pair(number)
+
+
+def _files(
+    arch: Path,
+    weights: Path | None,
+    calibration: str | None,
     board: str,
-    out: Path,
+    images: int,
+    threads: int | None,
+) -> Subject:
+    import torch
+
+    from hybrid_nas.export.from_files import NetworkJob
+    from hybrid_nas.threads import cores
+    from hybrid_nas.verify.subject import files_subject
+
+    if weights is None:
+        raise InputError(f"--weights is missing: the weights of {arch}")
+    torch.set_num_threads(threads or cores())
+    err_console().print(f"rounding {arch.name} to int8 ...", markup=False)
+    job = NetworkJob(arch, weights, Path(), (), calibration)
+    return files_subject(job, board, images)
+
+
+def _run(
+    subject: Subject,
+    board: str,
+    folder: Path,
     port: str | None,
     sram: int | None,
     flash: int | None,
-) -> VerifyJob:
-    from hybrid_nas.export.c_code.network import CNetwork
-    from hybrid_nas.hardware.boards import load_board
+) -> Verification:
     from hybrid_nas.verify.boards import load_verify_board
     from hybrid_nas.verify.job import VerifyJob
+    from hybrid_nas.verify.outside import outside_scores
 
-    limits, there = opened.pair.setup.limits, load_board(board)
-    return VerifyJob(
-        network=CNetwork.of(opened.network, opened.device, opened.subject.base.cuts),
+    job = VerifyJob(
+        network=subject.code,
         board=load_verify_board(board),
-        out=out,
+        out=folder,
         port=port,
-        sram_bytes=sram or min(limits.sram_bytes, there.sram_bytes),
-        flash_bytes=flash or min(limits.flash_bytes, there.flash_bytes),
+        sram_bytes=sram or subject.sram_bytes,
+        flash_bytes=flash or subject.flash_bytes,
+        images_from=subject.images_from,
     )
-
-
-def _run(job: VerifyJob, opened: ExportedPair, images: int) -> Verification:
-    from hybrid_nas.export.int8_outputs import network_pixels
-
-    test = opened.subject.data.split("test")
-    pixels = network_pixels(test.images[:images], opened.graph.input_shape)
-    with progress_bar(err_console(), "verifying", "images") as show:
-        return job.run(pixels, test.labels[:images], report=show)
+    outside = outside_scores(subject.network, subject.images)
+    with progress_bar(err_console(), "verifying", "inferences") as show:
+        return job.run(subject.images, subject.labels, outside, report=show)
 
 
 def _write(found: Verification, folder: Path) -> None:
@@ -128,13 +189,15 @@ def _write(found: Verification, folder: Path) -> None:
 
 def _show(found: Verification, folder: Path) -> None:
     from hybrid_nas.cli.output import make_table
+    from hybrid_nas.verify.predict import RUNTIME
     from hybrid_nas.verify.tables import op_rows, quantity_rows, readings
 
     people = console(json=False)
-    title = f"{found.network} on {found.board}, predicted with hnas-c"
+    title = f"{found.network} on {found.board}, predicted with runtime {RUNTIME}"
     columns = ["", "predicted", "on the device", "prediction off by"]
     people.print(make_table(columns, quantity_rows(found), title=title, numeric=columns[1:]))
-    columns = ["operator", "predicted", "on the device", "off by", "exact images"]
+    unit = found.unit.name
+    columns = ["operator", f"predicted, {unit}", "on the device", "off by", "exact images"]
     people.print(make_table(columns, op_rows(found), numeric=columns[1:]))
     for line in readings(found):
         people.print(line, markup=False)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +18,7 @@ from hybrid_nas.errors import InputError
 from hybrid_nas.report.fields import Fields, finite, read_json, read_yaml
 from hybrid_nas.report.front import ACCURACY, Front, Pair
 from hybrid_nas.report.read_front import PARETO_SCHEMA, read_front
+from hybrid_nas.report.verified import ArenaPlan, Verified, read_plan, read_verified
 from hybrid_nas.typing import FloatArray
 
 TRIALS_SCHEMA = "hybrid-nas/trials/1"
@@ -35,13 +36,18 @@ _MEASURES = (
 
 @dataclass(frozen=True)
 class Trial:
-    """One scored candidate. `measures` holds those of its objectives and costs that are known."""
+    """One scored candidate.
+
+    `measures` holds those of its objectives and costs that are known; `elapsed_seconds` is how long
+    the search took until it and all before it were scored.
+    """
 
     number: int
     measures: Mapping[str, float]
     hypervolume: float | None
     total_seconds: float | None
     router_seconds: float | None
+    elapsed_seconds: float | None = None
 
 
 @dataclass(frozen=True)
@@ -64,6 +70,8 @@ class Run:
         trials: from ``trials.json``, in order of number.
         curves: from ``pairs/<id>/curves.json``, by pair id, on the test split.
         missing: one sentence for each document that is not there.
+        verified: what `verify` found, by pair id; absent where it was not run.
+        plans: of arenas, by pair id, where they are known.
     """
 
     folder: Path
@@ -72,6 +80,8 @@ class Run:
     trials: tuple[Trial, ...]
     curves: Mapping[int, Curve]
     missing: tuple[str, ...]
+    verified: Mapping[int, tuple[Verified, ...]] = field(default_factory=dict)
+    plans: Mapping[int, ArenaPlan] = field(default_factory=dict)
 
     @property
     def name(self) -> str:
@@ -111,7 +121,23 @@ def read_run(folder: Path) -> Run:
         else:
             missing.append(f"pairs/{pair.id}/curves.json is missing: no curves of pair {pair.id}")
     pairs = tuple(_with_base_on_test(pair, curves.get(pair.id)) for pair in front.pairs)
-    return Run(folder, replace(front, pairs=pairs), settings, trials, curves, tuple(missing))
+    verified, plans = {}, {}
+    for pair in front.pairs:
+        place = folder / "pairs" / str(pair.id)
+        if found := read_verified(place):
+            verified[pair.id] = found
+        if (plan := read_plan(place)) is not None:
+            plans[pair.id] = plan
+    return Run(
+        folder=folder,
+        front=replace(front, pairs=pairs),
+        settings=settings,
+        trials=trials,
+        curves=curves,
+        missing=tuple(missing),
+        verified=verified,
+        plans=plans,
+    )
 
 
 def _read_trials(path: Path, front: Front) -> tuple[Trial, ...]:
@@ -142,6 +168,7 @@ def _trial(fields: Fields, position: int, front: Front) -> Trial:
         hypervolume=fields.number("hypervolume"),
         total_seconds=seconds.get("total"),
         router_seconds=seconds.get("router"),
+        elapsed_seconds=fields.number("elapsed_s"),
     )
 
 

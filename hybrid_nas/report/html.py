@@ -8,6 +8,7 @@ import re
 from collections.abc import Mapping
 from functools import cache
 from importlib.resources import files
+from types import MappingProxyType
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup, escape
@@ -26,13 +27,19 @@ _UNITS = re.compile(r"(?<=\d) (?=(?:%|ms|s|B|KB|MB|GB|M|k|px)(?!\w))|(?<=%) (?=Â
 _FLAG = re.compile(r"(?<![^\s(])--[a-z][a-z-]*")
 
 
-def render_html(run: Run, plots: Mapping[str, str], pair_curves: Mapping[int, str]) -> str:
+def render_html(
+    run: Run,
+    plots: Mapping[str, str],
+    pair_curves: Mapping[int, str],
+    arenas: Mapping[int, str] = MappingProxyType({}),
+) -> str:
     """The page of a run.
 
     Args:
         run: its documents; every text in them is escaped.
         plots: SVG elements by the names of `hybrid_nas.report.plots.PLOTS`; some may be absent.
         pair_curves: SVG element of each pair's curves, by pair id.
+        arenas: SVG element of each pair's arena, by pair id.
     """
     front = run.front
     style = _asset("report.css").replace("/* palette-light */", palette_css(dark=False))
@@ -55,6 +62,7 @@ def render_html(run: Run, plots: Mapping[str, str], pair_curves: Mapping[int, st
             known={column.name for column in cost_columns(front)},
             plots={name: Markup(svg) for name, svg in plots.items()},
             pair_curves={number: Markup(svg) for number, svg in pair_curves.items()},
+            arenas={number: Markup(svg) for number, svg in arenas.items()},
             tables=provenance.fact_tables(run.settings),
             warnings=(*provenance.texts(run.settings, "warnings"), *run.missing),
             notes=provenance.texts(run.settings, "notes"),

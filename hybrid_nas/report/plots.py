@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from matplotlib.figure import Figure
 
 from hybrid_nas.report.documents import Run
+from hybrid_nas.report.plot_arena import draw_arena
 from hybrid_nas.report.plot_costs import draw_latency, draw_memory
 from hybrid_nas.report.plot_curves import draw_all_curves, draw_curve
 from hybrid_nas.report.plot_pareto import draw_pareto
@@ -51,4 +52,13 @@ def draw_pair_curves(run: Run) -> dict[int, str]:
         if pair.id in run.curves:
             with plot_style(f"pair-{pair.id}"):
                 drawn[pair.id] = svg_text(settle(draw_curve(run, pair)))
+    return drawn
+
+
+def draw_arenas(run: Run) -> dict[int, str]:
+    """The SVG of each pair's arena over time, by pair id, for the pairs whose plan is known."""
+    drawn = {}
+    for number, plan in run.plans.items():
+        with plot_style(f"arena-{number}"):
+            drawn[number] = svg_text(settle(draw_arena(plan)))
     return drawn

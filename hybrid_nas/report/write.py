@@ -7,7 +7,7 @@ from pathlib import Path
 from hybrid_nas.files import atomic_write
 from hybrid_nas.report.documents import read_run
 from hybrid_nas.report.html import render_html
-from hybrid_nas.report.plots import PLOTS, draw_pair_curves, draw_plots
+from hybrid_nas.report.plots import PLOTS, draw_arenas, draw_pair_curves, draw_plots
 from hybrid_nas.report.terminal import REPORT_NAME
 
 
@@ -22,7 +22,8 @@ def write_report(run_dir: Path) -> Path:
     """
     run = read_run(run_dir)
     plots = draw_plots(run)
-    page = render_html(run, {name: plot.svg for name, plot in plots.items()}, draw_pair_curves(run))
+    drawn = {name: plot.svg for name, plot in plots.items()}
+    page = render_html(run, drawn, draw_pair_curves(run), draw_arenas(run))
     for name in PLOTS:
         path = run_dir / "plots" / f"{name}.png"
         if name in plots:

@@ -34,8 +34,8 @@ class DoesNotFitError(HybridNasError):
             for memory, bytes in excess.items()
         ]
         super().__init__(
-            f"the pair does not fit: {' and '.join(parts)}; choose a smaller pair of the front, or "
-            "search with smaller limits"
+            f"the network does not fit: {' and '.join(parts)}; choose a smaller pair of the "
+            "front, or search with smaller limits"
         )
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -14,7 +14,6 @@ from hybrid_nas.export.c_code.network import CNetwork
 from hybrid_nas.export.c_code.project import write_c_project
 from hybrid_nas.export.device_router import DeviceRouter
 from hybrid_nas.hardware.latency_files import table_for
-from hybrid_nas.quantise.int8_kernels import Int8Array
 from hybrid_nas.typing import ByteArray, Float32Array, IntArray
 from hybrid_nas.verify.boards import VerifyBoard, load_verify_board
 from hybrid_nas.verify.build import Program, Project, build_program
@@ -31,6 +30,7 @@ from hybrid_nas.verify.observe import (
     run_plain,
     run_traced,
 )
+from hybrid_nas.verify.outside import Outside
 from hybrid_nas.verify.predict import RUNTIME, predict
 from hybrid_nas.verify.report import Verification
 
@@ -66,6 +66,7 @@ class VerifyJob:
         out: folder for the C project and the programs.
         port: serial port of a real board; an emulated one needs none.
         sram_bytes, flash_bytes: what the pair may take; the board's sizes by default.
+        images_from: where images are from, in words.
     """
 
     network: CNetwork
@@ -74,6 +75,7 @@ class VerifyJob:
     port: str | None = None
     sram_bytes: int | None = None
     flash_bytes: int | None = None
+    images_from: str = ""
 
     def __post_init__(self) -> None:
         check_device(self.board.id, self.port)
@@ -104,7 +106,7 @@ class VerifyJob:
         self,
         images: ByteArray,
         labels: IntArray | None = None,
-        outside: Sequence[tuple[str, Int8Array]] = (),
+        outside: Outside = (),
         report: Report = lambda done, total, state: None,
     ) -> Verification:
         """Verify on images.
@@ -141,8 +143,9 @@ class VerifyJob:
             flash=plain.flash,
             unit=seen.unit,
             total=float(total) * seen.unit.per_tick,
-            op_names=tuple(f"{n}:{op.op}" for n, op in enumerate(self.network.graph.specs)),
+            specs=tuple(self.network.graph.specs),
             op_times=tuple((ticks.mean(0) * seen.unit.per_tick).tolist()),
+            images_from=self.images_from,
             agreement=compare(reference, seen),
             outside=tuple(compare_outside(who, scores, seen.inferences) for who, scores in outside),
         )

@@ -10,6 +10,8 @@ from hybrid_nas.export.c_code.network import CNetwork
 from hybrid_nas.hardware.flash import flash_bytes
 from hybrid_nas.hardware.latency import LatencyModel
 from hybrid_nas.hardware.latency_table import LatencyTable
+from hybrid_nas.hardware.patch_planning import patched_latencies, plan_patches
+from hybrid_nas.hardware.patches import CODE_BYTES, stage_bytes
 from hybrid_nas.hardware.runtimes import load_runtime
 from hybrid_nas.hardware.sram import plan
 from hybrid_nas.hardware.uplink import UplinkImage
@@ -47,13 +49,16 @@ def predict(network: CNetwork, table: LatencyTable | None, unit: str) -> Predict
     runtime = load_runtime(RUNTIME)
     specs, router = network.graph.specs, network.router
     held = UplinkImage.parse("input" if network.holds_image else "none")
-    memory = plan(
-        specs,
-        network.graph.input_shape,
-        runtime,
-        held,
-        router_bytes=0 if router is None else router.sram_bytes,
-    )
+    shape, patches = network.graph.input_shape, network.patches
+    hold, deciding = network.kept_for_router, network.deciding_bytes
+    patched, tables = None, 0
+    if patches is None:
+        memory = plan(specs, shape, runtime, held, hold=hold, router_bytes=deciding)
+    else:
+        patched = plan_patches(
+            specs, shape, runtime, patches, held, hold=hold, router_bytes=deciding
+        )
+        memory, tables = patched.plan, stage_bytes(specs, patches) + CODE_BYTES
     own = runtime.sram.fixed_bytes
     constants = 0 if router is None else router.flash_bytes
     total: float | None = None
@@ -61,8 +66,11 @@ def predict(network: CNetwork, table: LatencyTable | None, unit: str) -> Predict
     if table is not None:
         model = LatencyModel(table)
         in_unit = 1.0 if unit == "ms" else 1.0 / table.identity.unit_ms
-        each = model.ops(specs).ms
-        whole = model.network_ms(np.array([each.sum()]), np.array([float(len(specs))]))[0]
+        found, calls = model.ops(specs), len(specs)
+        if patched is not None:
+            found, calls = patched_latencies(found, patched), calls + patched.extra_calls
+        each = found.ms
+        whole = model.network_ms(np.array([each.sum()]), np.array([float(calls)]))[0]
         if router is not None:
             whole += model.ms_per_router_mac * _router_macs(network)
         total = float(whole) * in_unit
@@ -70,7 +78,7 @@ def predict(network: CNetwork, table: LatencyTable | None, unit: str) -> Predict
     return Prediction(
         arena_bytes=memory.peak_bytes - own,
         sram_bytes=memory.peak_bytes,
-        flash_bytes=flash_bytes(specs, runtime, router_bytes=constants),
+        flash_bytes=flash_bytes(specs, runtime, router_bytes=constants) + tables,
         total=total,
         ops=ops,
     )

@@ -6,7 +6,9 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from hybrid_nas.errors import HybridNasError
+from hybrid_nas.export.c_code.plan import op_name
 from hybrid_nas.hardware.latency_table import LatencyTable
+from hybrid_nas.spaces.opspec import OpSpec
 from hybrid_nas.verify.build import FlashSizes
 from hybrid_nas.verify.compare import Agreement, OutsideAgreement
 from hybrid_nas.verify.device import MemoryUse
@@ -58,8 +60,9 @@ class Verification:
         flash: sections of the program.
         unit: of times.
         total: observed time of an inference, mean over the images.
-        op_names: of the operators.
+        specs: the operators.
         op_times: observed, mean over the images.
+        images_from: where images are from, in words.
         agreement: with the integer reference.
         outside: agreement with other runtimes.
     """
@@ -76,10 +79,16 @@ class Verification:
     flash: FlashSizes
     unit: Unit
     total: float
-    op_names: tuple[str, ...]
+    specs: tuple[OpSpec, ...]
     op_times: tuple[float, ...]
+    images_from: str
     agreement: Agreement
     outside: tuple[OutsideAgreement, ...] = ()
+
+    @property
+    def op_names(self) -> tuple[str, ...]:
+        """Of the operators, as in the exported plan."""
+        return tuple(op_name(number, spec) for number, spec in enumerate(self.specs))
 
     @property
     def quantities(self) -> tuple[Quantity, ...]:
@@ -144,6 +153,7 @@ class Verification:
                 "flash_bytes": self.flash_limit_bytes,
             },
             "fits": self.fits,
+            "images_from": self.images_from,
             "quantities": [quantity.document() for quantity in self.quantities],
             "memory": asdict(self.memory) | {"variables_bytes": self.memory.variables_bytes},
             "flash": asdict(self.flash),

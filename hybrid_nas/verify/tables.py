@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from hybrid_nas.profiling.pool import describe_op
 from hybrid_nas.units import describe_bytes, format_bytes, format_ms
 from hybrid_nas.verify.compare import Difference
 from hybrid_nas.verify.report import Quantity, Verification
@@ -17,11 +18,13 @@ def quantity_rows(found: Verification) -> list[Row]:
 
 
 def op_rows(found: Verification) -> list[Row]:
-    """Name, predicted, observed, error, images with an exact output."""
+    """Number and shape, predicted, observed, error, images with an exact output."""
     n = found.agreement.images
     return [
-        [one.name, *_cells(one), f"{exact} of {n}"]
-        for one, exact in zip(found.ops, found.agreement.exact_ops, strict=True)
+        [f"{number}: {describe_op(spec)}", *_bare_cells(one), f"{exact} of {n}"]
+        for number, (one, spec, exact) in enumerate(
+            zip(found.ops, found.specs, found.agreement.exact_ops, strict=True)
+        )
     ]
 
 
@@ -39,9 +42,10 @@ def readings(found: Verification) -> Iterator[str]:
         f"{'fits' if found.fits else 'DOES NOT FIT'}."
     )
     n = agreed.images
+    of = f" ({found.images_from})" if found.images_from else ""
     exact_ops = sum(count == n for count in agreed.exact_ops)
     yield (
-        f"Against the integer reference, {n} images: scores exact on {agreed.exact_scores}, "
+        f"Against the integer reference, {n} images{of}: scores exact on {agreed.exact_scores}, "
         f"operators exact on all of them: {exact_ops} of {len(agreed.exact_ops)}."
     )
     for one in agreed.differences:
@@ -75,6 +79,13 @@ def _cells(one: Quantity) -> list[object]:
     return [_text(one.predicted, one.unit), _text(one.observed, one.unit), _error(one)]
 
 
+def _bare_cells(one: Quantity) -> list[object]:
+    """Without units, which the column's name says."""
+    digits = 3 if one.unit == "ms" else 0
+    numbers = (one.predicted, one.observed)
+    return [*(None if n is None else f"{n:,.{digits}f}" for n in numbers), _error(one)]
+
+
 def _text(value: float | None, unit: str) -> str | None:
     if value is None:
         return None
@@ -84,4 +95,6 @@ def _text(value: float | None, unit: str) -> str | None:
 
 
 def _error(one: Quantity) -> str | None:
-    return None if one.error is None else f"{one.error:+.2%}"
+    if one.error is None:
+        return None
+    return "0" if one.predicted == one.observed else f"{one.error:+.2%}"

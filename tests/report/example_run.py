@@ -283,6 +283,7 @@ def _trials_document(candidates: list[dict[str, Any]]) -> dict[str, Any]:
                 "values": [candidate["accuracy"]["0.7"], latency_ms],
                 "seconds": {"total": 1.9, "network": 1.7, "router": 0.12},
                 "hypervolume": best,
+                "elapsed_s": 2.0 * (len(trials) + 1),
             }
         )
     return {"schema": "hybrid-nas/trials/1", "trials": trials}

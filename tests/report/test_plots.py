@@ -243,6 +243,13 @@ def test_hypervolume_steps_through_the_trials(run: Run) -> None:
     x, y = figure.axes[0].lines[0].get_data()
     np.testing.assert_array_equal(x, range(1, len(run.trials) + 1))
     np.testing.assert_array_equal(y, [trial.hypervolume for trial in run.trials])
+    x, y = figure.axes[1].lines[0].get_data()
+    unit = 60 if 2 * len(run.trials) >= 120 else 1
+    np.testing.assert_allclose(x, [2 * (n + 1) / unit for n in range(len(run.trials))])
+    np.testing.assert_array_equal(y, [trial.hypervolume for trial in run.trials])
+    untimed = tuple(replace(trial, elapsed_seconds=None) for trial in run.trials)
+    older = draw_hypervolume(replace(run, trials=untimed))
+    assert older is not None and len(older.axes) == 1
     assert draw_hypervolume(replace(run, trials=run.trials[:1])) is None
 
 

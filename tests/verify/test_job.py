@@ -14,7 +14,9 @@ from hybrid_nas.export.device_router import DeviceRouter
 from hybrid_nas.quantise.int8_graph import Int8Graph, Int8Op
 from hybrid_nas.routing.designs import design
 from hybrid_nas.spaces.opspec import OpSpec
+from hybrid_nas.verify.build import NETWORK_STACK_BYTES
 from hybrid_nas.verify.compare import Reference, compare
+from hybrid_nas.verify.compiler import DoesNotFitError
 from hybrid_nas.verify.job import VerifyJob, check_device
 from hybrid_nas.verify.observe import emulated, run_traced
 from hybrid_nas.verify.report import Verification
@@ -67,7 +69,7 @@ def network() -> CNetwork:
     outputs = Reference.of(base, IMAGES).outputs
     features = outputs[base.features_index].reshape(len(IMAGES), -1)
     score = router.send_score(outputs[-1].reshape(len(IMAGES), -1), features)
-    return CNetwork("small", base, tuple("abcdef"), router.with_thresholds(score, (0.7,)))
+    return CNetwork("small", base, tuple("abcdef"), router.with_thresholds(score, (0.6,)))
 
 
 @pytest.fixture(scope="module")
@@ -91,7 +93,7 @@ class TestOnTheBoard:
         assert found.agreement.exact and found.agreement.images == 3
         assert found.agreement.exact_ops == (3,) * len(SPECS)
         assert found.agreement.exact_send_scores == found.agreement.same_decisions == 3
-        assert found.agreement.sent == 1  # of three, at coverage 0.7
+        assert found.agreement.sent == 1  # of three, at coverage 0.6
         assert found.outside[0].exact == 3
         found.require_exact()
 
@@ -107,11 +109,24 @@ class TestOnTheBoard:
 
     def test_times_add_up_and_are_near_the_table(self, found: Verification) -> None:
         assert found.unit.name == "instructions"
-        assert sum(found.op_times) == pytest.approx(found.total, rel=0.03)  # the router is beside
+        assert 0.9 * found.total < sum(found.op_times) < found.total  # the router is beside
         for one in found.ops:
             assert one.error is not None
             if "add" not in one.name and one.name != "0:conv":
                 assert abs(one.error) < 0.1, one
+
+    @pytest.mark.parametrize("memory", ["flash", "SRAM"])
+    def test_a_pair_1_kb_too_large_fails_with_that_number(
+        self, job: VerifyJob, found: Verification, memory: str
+    ) -> None:
+        if memory == "flash":
+            small = replace(job, flash_bytes=found.flash.total - 1024)
+        else:
+            linked = found.memory.arena_bytes + found.memory.variables_bytes + NETWORK_STACK_BYTES
+            small = replace(job, sram_bytes=linked - 1024)
+        with pytest.raises(DoesNotFitError, match=r"1 KB .1,024 bytes. too large") as caught:
+            small.run(IMAGES)
+        assert caught.value.excess == {memory: 1024}
 
     def test_the_document_and_the_tables_say_the_same(self, found: Verification) -> None:
         document = found.document()
@@ -124,7 +139,7 @@ class TestOnTheBoard:
         ]
         assert document["agreement"]["exact"] is True
         assert len(op_rows(found)) == len(document["ops"]) == len(SPECS)
-        assert quantity_rows(found)[0][3] == "+0.00%"
+        assert quantity_rows(found)[0][3] == "0"
         text = "\n".join(readings(found))
         assert "decisions equal on 3; 1 sent" in text and "fits" in text
 
