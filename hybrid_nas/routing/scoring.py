@@ -70,7 +70,7 @@ def fit_pair_router(
     design: RouterDesign,
     fit: ModelOutputs,
     cloud_correct: BoolArray | None,
-    threshold: ModelOutputs,
+    threshold: ModelOutputs | None,
     coverages: Sequence[float],
     *,
     objective: str = AUTO,
@@ -83,7 +83,8 @@ def fit_pair_router(
         design: what it reads and how wide it is.
         fit: the base's outputs on the fitting split, with labels.
         cloud_correct: where the cloud is right on that split; None for an abstaining classifier.
-        threshold: the base's outputs on the threshold split; its labels are not looked at.
+        threshold: the base's outputs on the threshold split; its labels are not looked at. None
+            leaves the router without thresholds.
         coverages: targets, each a floor.
         objective: `auto`, or the one objective to use whatever the confidences can do.
         cloud: the cloud's outputs on the fitting split; its probabilities are needed for the soft
@@ -109,6 +110,8 @@ def fit_pair_router(
     if method in OBJECTIVES and selection.fitted is not None:
         network = selection.fitted.network.keep(OBJECTIVES[method].heads)
     router = FittedRouter(design, method, network, fit.n_classes, design.n_features(fit), {})
+    if threshold is None:
+        return router
     return router.with_thresholds(router.send_score(threshold), tuple(coverages))
 
 

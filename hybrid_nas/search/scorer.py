@@ -1,11 +1,16 @@
-"""Scores a candidate: run the base once, then fit and judge routers on cached arrays."""
+"""Scores a candidate: run the base once, then fit and judge routers on cached arrays.
+
+Only what a score depends on is run. At a given coverage that is the splits ``fit`` and ``score``:
+the threshold split has a say when a pair of the front is judged, or where a budget or a bound on
+the loss decides how often the cloud is asked.
+"""
 
 from __future__ import annotations
 
 import time
 from collections import OrderedDict
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from hybrid_nas.data.dataset import Dataset, Split
 from hybrid_nas.hardware.cost import Costs
@@ -36,7 +41,7 @@ _CACHED_BASES = 64
 
 @dataclass(frozen=True)
 class BaseOutputs:
-    """What a base says on the splits, and what it took."""
+    """What a base says on the splits that were run, and what that took."""
 
     splits: Mapping[Split, ModelOutputs]
     seconds: float
@@ -47,6 +52,7 @@ class Scorer:
 
     Attributes:
         cached_bases: how many bases are remembered; the oldest is forgotten first.
+        scored_splits: what a base is run on for its score.
 
     Args:
         runner: of the supernet, with the images of all splits by name.
@@ -64,6 +70,8 @@ class Scorer:
     ) -> None:
         self.runner, self.data, self.clouds, self.settings = runner, data, clouds, settings
         self._prices = Prices.of(settings)
+        at_coverage = settings.regime == "coverage"
+        self.scored_splits: tuple[Split, ...] = ("fit", "score") if at_coverage else SEARCH_SPLITS
         self.cached_bases = _CACHED_BASES
         self._bases: OrderedDict[Genes, BaseOutputs] = OrderedDict()
 
@@ -118,17 +126,36 @@ class Scorer:
         }
 
     def base(self, genes: Genes) -> BaseOutputs:
-        """The base's outputs on the search's splits; the last few bases are remembered."""
+        """The base's outputs on `scored_splits`; the last few bases are remembered."""
         if genes not in self._bases:
-            begun = time.perf_counter()
-            splits = self.run_base(genes, SEARCH_SPLITS)
-            self._bases[genes] = BaseOutputs(splits, time.perf_counter() - begun)
-            if len(self._bases) > self.cached_bases:
-                self._bases.popitem(last=False)
+            self._run(genes, self.scored_splits)
         return self._bases[genes]
 
+    def _run(self, genes: Genes, splits: Sequence[Split]) -> None:
+        begun = time.perf_counter()
+        found = self.run_base(genes, splits)
+        self._bases[genes] = BaseOutputs(found, time.perf_counter() - begun)
+        if len(self._bases) > self.cached_bases:
+            self._bases.popitem(last=False)
+
+    def threshold_outputs(self, genes: Genes) -> ModelOutputs:
+        """The base's outputs on the threshold split, run when first asked for."""
+        if genes not in self._bases:
+            self._run(genes, SEARCH_SPLITS)
+        known = self._bases[genes]
+        if "threshold" not in known.splits:
+            known = replace(known, splits={**known.splits, **self.run_base(genes, ("threshold",))})
+            self._bases[genes] = known
+        return known.splits["threshold"]
+
     def fit_router(self, candidate: Candidate, device: Device | None = None) -> FittedRouter:
-        """The pair's router, fitted on ``fit`` with thresholds from ``threshold``.
+        """The pair's router with thresholds from ``threshold``, to be used and not just scored."""
+        threshold = self.threshold_outputs(candidate.genes)
+        router = self.learn_router(candidate, device)
+        return router.with_thresholds(router.send_score(threshold), self.settings.coverages)
+
+    def learn_router(self, candidate: Candidate, device: Device | None = None) -> FittedRouter:
+        """The pair's router, fitted on ``fit``, without thresholds.
 
         Under a budget it is chosen for the coverage that the budget leaves a pair that takes so
         much on the device.
@@ -138,19 +165,16 @@ class Scorer:
         if settings.regime == "budget" and device is not None:
             coverage = self.prices_of(candidate).affordable_coverage(settings, device)
             aims = (coverage,) if 0.0 < coverage < 1.0 else aims
-        router = fit_pair_router(
+        return fit_pair_router(
             design(candidate.router),
             splits["fit"],
             self.cloud_correct("fit", candidate.cloud),
-            splits["threshold"],
+            None,
             aims,
             objective=settings.router_objective,
             cloud=self.cloud_answers("fit", candidate.cloud),
             seed=settings.seed,
         )
-        if aims == settings.coverages:
-            return router
-        return router.with_thresholds(router.send_score(splits["threshold"]), settings.coverages)
 
     def plan(
         self, candidate: Candidate, router: FittedRouter, device: Device
@@ -159,15 +183,17 @@ class Scorer:
 
         Both come from budgets and the threshold split alone.
         """
-        settings, outputs = self.settings, self.base(candidate.genes).splits["threshold"]
+        settings = self.settings
+        if settings.regime == "coverage":
+            return None
+        outputs = self.threshold_outputs(candidate.genes)
         if settings.regime == "budget":
             coverage = self.prices_of(candidate).affordable_coverage(settings, device)
             score = router.send_score(outputs)
             return coverage, budget_threshold(score, coverage, break_even=router.break_even)
-        if settings.max_loss_share is None:
-            return None
         cloud = self.cloud_correct("threshold", candidate.cloud)
-        assert cloud is not None  # SearchSettings refuses a bound on the loss without a cloud
+        # SearchSettings refuses a bound on the loss without a cloud
+        assert cloud is not None and settings.max_loss_share is not None
         threshold, coverage = threshold_within_loss(
             router.send_score(outputs),
             outputs.correct,
@@ -222,7 +248,7 @@ class Scorer:
             float(costs.saved_ms[0]),
             int(costs.saved_macs[0]),
         )
-        router = self.fit_router(candidate, device)
+        router = self.learn_router(candidate, device)
         score = router.send_score(outputs)
         floor = float((score <= 0).mean()) if router.break_even else 0.0
         at = {}

@@ -25,10 +25,14 @@ def resize(images: Tensor, size: tuple[int, int]) -> Tensor:
     return scaled.round_().clamp_(0, 255).to(torch.uint8)
 
 
+def scale(images: Tensor) -> Tensor:
+    """uint8 (n, c, h, w) to float32 in [-1, 1], laid out in memory as the images are."""
+    return images.to(torch.float32).mul_(1 / (255 * STD)).sub_(MEAN / STD)
+
+
 def normalise(images: Tensor) -> Tensor:
     """uint8 (n, c, h, w) to float32 in [-1, 1], channels last in memory."""
-    scaled = images.to(torch.float32).mul_(1 / (255 * STD)).sub_(MEAN / STD)
-    return scaled.contiguous(memory_format=torch.channels_last)
+    return scale(images).contiguous(memory_format=torch.channels_last)
 
 
 def to_tensor(images: ByteArray) -> Tensor:

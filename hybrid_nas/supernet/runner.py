@@ -20,7 +20,7 @@ from hybrid_nas.spaces.space import Genes
 from hybrid_nas.supernet.calibrate import recalibrate
 from hybrid_nas.supernet.network import Supernet
 from hybrid_nas.supernet.onnx_graph import to_onnx
-from hybrid_nas.supernet.preprocess import normalise, resize, to_tensor
+from hybrid_nas.supernet.preprocess import normalise, resize, scale, to_tensor
 from hybrid_nas.supernet.standalone import StandaloneNet
 from hybrid_nas.typing import ByteArray, Float32Array
 
@@ -98,9 +98,9 @@ class SubnetRunner:
         return network
 
     def _pixels(self, name: str, size: tuple[int, int]) -> torch.Tensor:
-        """One set at one size, uint8: a quarter of the memory of floats."""
+        """One set at one size, as onnxruntime lays it out; uint8 takes a quarter of floats."""
         if (name, size) not in self._resized:
-            self._resized[name, size] = resize(to_tensor(self._images(name)), size)
+            self._resized[name, size] = resize(to_tensor(self._images(name)), size).contiguous()
         return self._resized[name, size]
 
     def run(
@@ -127,10 +127,7 @@ class SubnetRunner:
     @staticmethod
     def _forward(session: onnxruntime.InferenceSession, pixels: torch.Tensor) -> NetworkOutputs:
         parts = [
-            session.run(
-                None,  # all outputs, in the graph's order
-                {"image": np.ascontiguousarray(normalise(batch).contiguous().numpy())},
-            )
+            session.run(None, {"image": scale(batch).contiguous().numpy()})  # in the graph's order
             for batch in pixels.split(_BATCH)
         ]
         features, logits, *stages = (np.concatenate(column) for column in zip(*parts, strict=True))

@@ -224,8 +224,8 @@ class TestCache:
                 setup.scorer.score(candidate, setup.problem.evaluate(row))
         assert sorted(runs) == sorted(
             [
-                (small, ("fit", "threshold", "score")),  # as a base
-                (large, ("fit", "threshold", "score")),
+                (small, ("fit", "score")),  # as a base
+                (large, ("fit", "score")),
                 (small, ("fit", "score")),  # as everybody's cloud
             ]
         )

@@ -12,7 +12,7 @@ from hybrid_nas.spaces.loader import load_space
 from hybrid_nas.supernet.calibrate import recalibrate
 from hybrid_nas.supernet.network import Supernet
 from hybrid_nas.supernet.onnx_graph import fold_batch_norm, to_onnx
-from hybrid_nas.supernet.preprocess import prepare
+from hybrid_nas.supernet.preprocess import normalise, prepare, scale
 from hybrid_nas.supernet.runner import SubnetRunner, run_network
 
 SPACES = [
@@ -78,3 +78,13 @@ def test_folding_is_the_formula() -> None:
         expected = norm.eval()(conv(x))
         found = torch.nn.functional.conv2d(x, torch.from_numpy(weight), torch.from_numpy(bias))
     assert torch.allclose(expected, found, atol=1e-5)
+
+
+def test_both_ways_of_preprocessing_give_the_same_numbers() -> None:
+    """torch reads channels last and onnxruntime channels first; the arithmetic is one."""
+    stored = np.arange(256, dtype=np.uint8).reshape(1, 4, 16, 4)
+    pixels = torch.from_numpy(stored)
+    first, last = scale(pixels), normalise(pixels)
+    assert torch.equal(first, last)
+    assert first.is_contiguous() and last.is_contiguous(memory_format=torch.channels_last)
+    np.testing.assert_allclose(first.numpy(), (stored / 255 - 0.5) / 0.5, atol=1e-6)
