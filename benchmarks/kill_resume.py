@@ -1,11 +1,12 @@
 """Kill a search with SIGKILL again and again, resume each time, count what is lost or repeated.
 
-    python benchmarks/kill_resume.py [--kills 20] [--trials 60]
+    python -m benchmarks.kill_resume [--kills 20] [--trials 60] [--jobs 2] [--tiny]
 
-Half of the kills come after a random time, half the moment the study's write-ahead log has changed,
-which is in the middle of storage writes. After every kill the study is read: a trial that was
-finished before must still be there with the same gene set and values, and no gene set may be
-finished twice.
+With `--jobs` the whole process group is killed. Half of the kills come after a random time, half
+the moment the study's write-ahead log has changed, which is in the middle of storage writes. After
+every kill the study is read: a trial that was finished before must still be there with the same
+gene set and values, and no gene set may be finished twice. What the searches say on standard error
+is read for errors of the storage.
 """
 
 from __future__ import annotations
@@ -22,6 +23,8 @@ import time
 from pathlib import Path
 
 import numpy as np
+
+from tests.search.tiny import write_tiny
 
 Finished = dict[int, tuple[str, tuple[float, ...]]]
 
@@ -48,11 +51,16 @@ def finished_trials(study: Path) -> Finished:
 
 
 def wait_and_kill(
-    process: subprocess.Popen[bytes], study: Path, rng: np.random.Generator, in_write: bool
+    process: subprocess.Popen[bytes],
+    study: Path,
+    rng: np.random.Generator,
+    in_write: bool,
+    within_s: float,
 ) -> bool:
     """Kill the process at a random moment; False if it was done before.
 
-    One time in four that is during start-up, else up to five seconds after it has finished a trial.
+    One time in four that is during start-up, else up to `within_s` seconds after it has finished a
+    trial.
     """
     if rng.random() < 0.25:
         time.sleep(rng.uniform(0.5, 8.0))
@@ -60,7 +68,7 @@ def wait_and_kill(
         before = len(finished_trials(study))
         while process.poll() is None and len(finished_trials(study)) == before:
             time.sleep(0.05)
-        time.sleep(rng.uniform(0.0, 5.0))
+        time.sleep(rng.uniform(0.0, within_s))
     log = study.with_name("study.db-wal")
     if in_write and log.exists():
         last = log.stat().st_mtime_ns
@@ -79,22 +87,37 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--kills", type=int, default=20)
     parser.add_argument("--trials", type=int, default=60)
+    parser.add_argument("--jobs", type=int, default=1)
+    parser.add_argument(
+        "--within", type=float, default=5.0, help="seconds after a trial, in which to kill"
+    )
+    parser.add_argument(
+        "--tiny", action="store_true", help="the tests' small task instead of the default"
+    )
     parser.add_argument("flags", nargs="*", help="further flags of the search, after --")
     arguments = parser.parse_args()
     rng = np.random.default_rng(0)
     folder = Path(tempfile.mkdtemp()) / "run"
+    said = folder.with_name("stderr")
     command = [sys.executable, "-m", "hybrid_nas", "search", "--run", str(folder)]
-    first = [*command, "--trials", str(arguments.trials), "--sram", "320KB", "--flash", "1MB"]
+    first = [*command, "--trials", str(arguments.trials), "--jobs", str(arguments.jobs)]
+    if arguments.tiny:
+        first += write_tiny(folder.with_name("tiny")).flags()
+    else:
+        first += ["--sram", "320KB", "--flash", "1MB"]
     kills, before, lost, changed = 0, {}, 0, 0
     status = None
     while status is None:
         resume = (folder / "run.yaml").exists()
         flags = [*command, "--resume"] if resume else [*first, *arguments.flags]
-        process = subprocess.Popen(
-            flags, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True
-        )
+        with said.open("ab") as errors:
+            process = subprocess.Popen(
+                flags, stdout=subprocess.DEVNULL, stderr=errors, start_new_session=True
+            )
         if kills < arguments.kills:
-            killed = wait_and_kill(process, folder / "study.db", rng, kills % 2 == 1)
+            killed = wait_and_kill(
+                process, folder / "study.db", rng, kills % 2 == 1, arguments.within
+            )
             kills += killed
         else:
             process.wait()
@@ -113,6 +136,10 @@ def main() -> None:
         f"{changed} changed, {len(genes) - len(set(genes))} gene sets repeated; the front has "
         f"{len(front)} pairs"
     )
+    text = said.read_text()
+    locked = text.count("database is locked")
+    print(f"'database is locked' was said {locked} times; all that was said: {text.strip()!r}")
+    raise SystemExit(bool(lost or changed or locked or len(genes) != len(set(genes)) or status))
 
 
 if __name__ == "__main__":

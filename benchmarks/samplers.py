@@ -27,7 +27,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--trials", type=int, default=100)
     parser.add_argument("--seeds", type=int, default=5)
-    parser.add_argument("--samplers", nargs="+", default=["random", "nsga2", "tpe"])
+    parser.add_argument("--samplers", nargs="+", default=["random", "nsga2", "tpe", "guided"])
     add_common_flags(parser)
     arguments = parser.parse_args()
     scorer = SearchSetup(settings_of(arguments)).scorer

@@ -7,9 +7,9 @@ from typing import Any
 
 import optuna
 
+from hybrid_nas.search.guided import make_sampler
 from hybrid_nas.search.objectives import OBJECTIVES
 from hybrid_nas.search.progress import Box
-from hybrid_nas.search.sampler import FeasibleSampler
 from hybrid_nas.search.scorer import Scorer
 from hybrid_nas.search.settings import SearchSettings
 from hybrid_nas.search.setup import SearchSetup
@@ -50,7 +50,7 @@ def search_in_memory(setup: SearchSetup, scorer: Scorer) -> list[ScoredPair]:
     settings = setup.settings
     study = optuna.create_study(
         directions=[OBJECTIVES[name].direction for name in settings.objectives],
-        sampler=FeasibleSampler(setup.problem, settings.sampler, settings.seed),
+        sampler=make_sampler(setup.problem, settings),
     )
     worker = Worker(study, setup.problem, scorer, settings)
     worker.run()

@@ -27,6 +27,8 @@ from hybrid_nas.threads import wait_passively
 PROGRAM = "hybrid-nas"
 COMMANDS: tuple[str, ...] = (
     "search",
+    "worker",
+    "status",
     "train",
     "evaluate",
     "export",

@@ -143,7 +143,27 @@ def register(app: typer.Typer) -> None:
             float | None, duration_option("--time-budget", help="Stop after this long, e.g. 5m.")
         ] = None,
         sampler: Annotated[
-            str | None, typer.Option("--sampler", help="tpe (default), nsga2, gp or random.")
+            str | None,
+            typer.Option("--sampler", help="guided (default), tpe, nsga2, gp or random."),
+        ] = None,
+        warm_start: Annotated[
+            list[str] | None,
+            typer.Option(
+                "--warm-start",
+                metavar="RUN",
+                help="Begin with what an earlier run scored, also under other limits or for "
+                "another board; repeat for several.",
+            ),
+        ] = None,
+        patience: Annotated[
+            int | None,
+            typer.Option(
+                "--patience",
+                min=0,
+                metavar="N",
+                help="Stop when N candidates in a row add no hypervolume beyond its confidence; "
+                "never.",
+            ),
         ] = None,
         seed: Annotated[int | None, typer.Option("--seed", min=0, help="Seed; 0.")] = None,
         jobs: Annotated[
@@ -227,6 +247,14 @@ def register(app: typer.Typer) -> None:
                 "--reserve-flash", help="Kept for radio and application; 0.", allow_zero=True
             ),
         ] = None,
+        patches: Annotated[
+            str | None,
+            typer.Option(
+                "--patches",
+                help="auto: a base that does not fit in SRAM runs its first blocks patch by patch; "
+                "off (default).",
+            ),
+        ] = None,
         run: Annotated[
             Path | None, typer.Option("--run", help="Run directory; runs/search-N.")
         ] = None,
@@ -234,8 +262,30 @@ def register(app: typer.Typer) -> None:
             bool, typer.Option("--resume", help="Go on with the run in --run (or the last one).")
         ] = False,
         storage: Annotated[
-            str | None, typer.Option("--storage", help="Optuna RDB URL; a file in the run.")
+            str | None,
+            typer.Option(
+                "--storage",
+                metavar="URL",
+                help="Where the study is: postgresql://USER@HOST/DATABASE for many machines, "
+                "sqlite:///FILE, journal:///FILE; a file in the run.",
+            ),
         ] = None,
+        study: Annotated[
+            str | None,
+            typer.Option(
+                "--study", help="Its name there, joined if it exists; the run directory's, new."
+            ),
+        ] = None,
+        heartbeat: Annotated[
+            int,
+            typer.Option(
+                "--heartbeat",
+                min=1,
+                metavar="SECONDS",
+                help="Between two signs of life of a worker; after three times as long without "
+                "one its candidate is taken from it.",
+            ),
+        ] = 20,
         json: Annotated[bool, typer.Option("--json", help="Print one JSON document.")] = False,
     ) -> None:
         """Search base-router pairs that fit a board, and write the Pareto front with a report."""
@@ -268,6 +318,8 @@ def register(app: typer.Typer) -> None:
             "trials": trials,
             "time_budget_s": time_budget,
             "sampler": sampler,
+            "warm_start": tuple(warm_start) if warm_start else None,
+            "patience": patience,
             "seed": seed,
             "jobs": jobs,
             "threads": threads,
@@ -281,6 +333,7 @@ def register(app: typer.Typer) -> None:
             "per_day": per_day,
             "sleep_mw": sleep_power,
             "uplink_image": uplink_image,
+            "patches": patches,
             "reserve_sram_bytes": reserve_sram,
             "reserve_flash_bytes": reserve_flash,
         }
@@ -289,7 +342,7 @@ def register(app: typer.Typer) -> None:
             given["runtime"] = _runtime_of(board)
         if coverage:
             given |= _coverages(coverage)
-        run_search_command(given, run, resume, storage, force_latency, json)
+        run_search_command(given, run, resume, (storage, study, heartbeat), force_latency, json)
 
 
 def _runtime_of(board: str) -> str:

@@ -25,14 +25,14 @@ if TYPE_CHECKING:
     from hybrid_nas.search.progress import SearchProgress
 
 RUNS = Path("runs")
-_MAY_DIFFER_ON_RESUME = ("trials", "time_budget_s", "jobs", "threads")
+_MAY_DIFFER_ON_RESUME = ("trials", "time_budget_s", "patience", "jobs", "threads")
 
 
 def run_search_command(
     given: dict[str, Any],
     run: Path | None,
     resume: bool,
-    storage: str | None,
+    storage: tuple[str | None, str | None, int],
     force_latency: bool,
     json: bool,
 ) -> None:
@@ -41,7 +41,8 @@ def run_search_command(
     Args:
         given: settings that the user gave, by the names of `SearchSettings`.
         run: the run directory; the next free one, or the last one to resume.
-        resume, storage, force_latency, json: as the flags.
+        resume, force_latency, json: as the flags.
+        storage: ``--storage``, ``--study``, ``--heartbeat``.
     """
     people = console(json=json)
     if resume:
@@ -49,7 +50,7 @@ def run_search_command(
         if refused:
             raise InputError(
                 f"--resume goes on with the run's own settings: leave out {refused[0]} "
-                "(only --trials, --time-budget, --jobs and --threads may differ)"
+                "(only --trials, --time-budget, --patience, --jobs and --threads may differ)"
             )
         directory = RunDirectory(run or last_run(RUNS))
         settings = settings_to_resume(directory, given)
@@ -63,7 +64,9 @@ def run_search_command(
             result = run_search(
                 settings,
                 directory,
-                storage_url=storage,
+                storage_url=storage[0],
+                study=storage[1],
+                heartbeat_s=storage[2],
                 resume=resume,
                 report=lambda state: show(state.done, state.trials, _figures(state)),
                 stop=stop,

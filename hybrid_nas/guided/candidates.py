@@ -8,7 +8,7 @@ import numpy as np
 
 from hybrid_nas.guided.features import INACTIVE
 from hybrid_nas.guided.problem import ExhaustedError, Problem, keys
-from hybrid_nas.typing import FloatArray, IntArray
+from hybrid_nas.typing import BoolArray, FloatArray, IntArray
 
 _LISTED = 200_000
 """Spaces of up to so many rows are listed when nothing else finds anything new."""
@@ -31,15 +31,18 @@ class Collector:
         self.problem, self.known = problem, known
         self._met = set(known)
 
+    def take(self, rows: IntArray) -> BoolArray:
+        """Which canonical rows have not been met before, (n,); they are met now."""
+        new = []
+        for key in keys(rows):
+            new.append(key not in self._met)
+            self._met.add(key)
+        return np.array(new, bool)
+
     def __call__(self, rows: IntArray) -> tuple[IntArray, FloatArray]:
         """The new feasible ones among `rows`, (k, genes), and their costs (k, costs)."""
         rows = self.problem.canonical(rows)
-        new = []
-        for place, key in enumerate(keys(rows)):
-            if key not in self._met:
-                self._met.add(key)
-                new.append(place)
-        rows = rows[new]
+        rows = rows[self.take(rows)]
         costs = self.problem.costs(rows)
         fits = self.problem.feasible(rows, costs) & np.isfinite(costs).all(1)
         return rows[fits], costs[fits]

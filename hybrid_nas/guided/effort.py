@@ -31,4 +31,4 @@ class Effort:
     climbs: int = 3
     kept: int = 400
     growth: float = 1.1
-    block: int = 100
+    block: int = 30

@@ -13,6 +13,8 @@ from hybrid_nas.guided.predictor import Predictor
 from hybrid_nas.guided.problem import Problem
 from hybrid_nas.typing import FloatArray, IntArray
 
+_REFRESHED = 32  # candidates that are rated anew at a time
+
 
 @dataclass(frozen=True, eq=False)
 class Pool:
@@ -101,6 +103,22 @@ def climb(
         rows = [neighbours(collect.problem, row, rng) for row in pool.best(effort.climbers).rows]
         pool = pool.then(rating(*collect(np.concatenate(rows))))
     return pool
+
+
+def refreshed(rating: Rating, pool: Pool) -> Pool:
+    """A pool that was rated when less was believed, its best candidate rated as of now.
+
+    What a candidate is expected to improve only falls as predictions are believed: the front
+    grows, deviations shrink, and improvement is convex in every loss. Old values are therefore
+    bounds, and only those that could be the best are worked out anew. The others stay as they are.
+    """
+    value, new = pool.value.copy(), np.zeros(len(pool), bool)
+    while not new[np.argmax(value)]:
+        order = np.argsort(-np.where(new, -np.inf, value), kind="stable")
+        chosen = order[: min(_REFRESHED, int((~new).sum()))]
+        value[chosen] = rating(pool.rows[chosen], pool.costs[chosen]).value
+        new[chosen] = True
+    return Pool(pool.rows, pool.costs, value)
 
 
 def whole(problem: Problem) -> tuple[IntArray, FloatArray] | None:

@@ -47,6 +47,21 @@ def squares(a: FloatArray, b: FloatArray) -> FloatArray:
 
 
 @dataclass(frozen=True, eq=False)
+class Weighted:
+    """Candidates with the kernel's weights worked in.
+
+    Attributes:
+        genes: such that the squared distance of two is their D, (n, d).
+        norms: their squared lengths, (n,).
+        costs: as they were.
+    """
+
+    genes: FloatArray
+    norms: FloatArray
+    costs: FloatArray
+
+
+@dataclass(frozen=True, eq=False)
 class Kernel:
     """constant + trend^2 <c, c'> + bend^2 exp(-|c - c'|^2 / 2 length^2) + genes^2 exp(-D / 2).
 
@@ -82,16 +97,24 @@ class Kernel:
         )
 
     def cross(self, a: Coordinates, b: Coordinates) -> FloatArray:
-        """Covariance (n, m) of the noiseless values of `a` with those of `b`.
+        """Covariance (n, m) of the noiseless values of `a` with those of `b`."""
+        return self.cross_to(a, self.weighted(b))
 
-        One product of matrices for all kinds of difference, and one exponential per term.
-        """
-        squared, weights = np.exp(2 * self.logs), np.exp(0.5 * self.logs[WEIGHTS])
-        joined = [
-            np.concatenate([w * part for w, part in zip(weights, c.parts, strict=True)], axis=1)
-            for c in (a, b)
-        ]
-        total = squares(*joined)
+    def weighted(self, at: Coordinates) -> Weighted:
+        """Candidates as `cross_to` needs them, for those that are compared with many others."""
+        weights = np.exp(0.5 * self.logs[WEIGHTS])
+        genes = [w * part for w, part in zip(weights, at.parts, strict=True)]
+        joined = np.concatenate(genes, axis=1)
+        return Weighted(joined, (joined**2).sum(1), at.costs)
+
+    def cross_to(self, a: Coordinates, b: Weighted) -> FloatArray:
+        """`cross`, with one product of matrices for all kinds of difference."""
+        squared, left = np.exp(2 * self.logs), self.weighted(a)
+        total = left.genes @ b.genes.T
+        total *= -2.0
+        total += left.norms[:, None]
+        total += b.norms
+        np.maximum(total, 0.0, out=total)
         total *= -0.5
         np.exp(total, out=total)
         total *= squared[GENES]

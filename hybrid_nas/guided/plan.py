@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
 from hybrid_nas.guided.candidates import Collector
 from hybrid_nas.guided.effort import Effort
-from hybrid_nas.guided.inner import Pool, Rating, climb, search
+from hybrid_nas.guided.inner import Pool, Rating, climb, refreshed, search
 from hybrid_nas.guided.pareto import Boxes, front_mask, thinned
 from hybrid_nas.guided.predictor import Predictor
 from hybrid_nas.guided.problem import ExhaustedError, History, Problem, finite, keys
@@ -80,15 +80,21 @@ class Plan:
 
     def _search(self, rating: Rating, collect: Collector, rng: np.random.Generator) -> Pool:
         """Search once with all effort; the proposals after the first start where that ended."""
-        effort = self.effort
-        kept = collect(self.problem.no_rows)
-        if self._pool is not None:
-            kept = collect(self._pool.best(effort.kept).rows)
-        if len(kept[0]):
-            self._pool = climb(rating, collect, rating(*kept), effort, rng)
-        else:
+        effort, kept = self.effort, self._kept(collect)
+        if kept is None:
             self._pool = search(rating, collect, self._parents(), effort, rng)
+        else:
+            kept = refreshed(rating, kept)
+            self._pool = climb(rating, collect, kept, replace(effort, climbs=1, climbers=1), rng)
         return self._pool
+
+    def _kept(self, collect: Collector) -> Pool | None:
+        """What the search before left that is still new."""
+        if self._pool is None:
+            return None
+        pool = self._pool.best(self.effort.kept)
+        new = np.flatnonzero(collect.take(pool.rows))
+        return pool[new] if len(new) else None
 
     def _believe(self, rows: IntArray) -> None:
         """Let candidates count as if they were scored as predicted."""

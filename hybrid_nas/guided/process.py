@@ -8,6 +8,7 @@ whatever the number of genes, and each has a log-normal prior, so that few score
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 from scipy.linalg import cho_solve, cholesky, solve_triangular
@@ -15,7 +16,7 @@ from scipy.optimize import minimize
 
 from hybrid_nas.guided import kernel as k
 from hybrid_nas.guided.features import Coordinates
-from hybrid_nas.guided.kernel import Distances, Kernel
+from hybrid_nas.guided.kernel import Distances, Kernel, Weighted
 from hybrid_nas.typing import FloatArray
 
 _STEPS = 40
@@ -98,9 +99,13 @@ class Process:
         inverse = solve_triangular(root, np.eye(len(root)), lower=True, check_finite=False)
         return cls(kernel, seen, inverse, inverse.T @ (inverse @ values))
 
+    @cached_property
+    def _weighted(self) -> Weighted:
+        return self.kernel.weighted(self.seen)
+
     def predict(self, at: Coordinates) -> tuple[FloatArray, FloatArray]:
         """Mean and standard deviation of the noiseless values at m candidates, (m,) each."""
-        cross = self.kernel.cross(at, self.seen)
+        cross = self.kernel.cross_to(at, self._weighted)
         explained = ((cross @ self.inverse_root.T) ** 2).sum(1)
         variance = self.kernel.variance(at) - explained
         return cross @ self.weights, np.sqrt(np.maximum(variance, _LEAST_VARIANCE))
@@ -118,7 +123,7 @@ class Process:
 
     def _believing_one(self, at: Coordinates) -> Process:
         n = len(self.weights)
-        known = self.inverse_root @ self.kernel.cross(self.seen, at)[:, 0]
+        known = self.inverse_root @ self.kernel.cross_to(at, self._weighted)[0]
         noisy = float(self.kernel.variance(at)[0]) + self.kernel.noise**2
         pivot = 1 / np.sqrt(max(noisy - float(known @ known), _LEAST_VARIANCE))
         inverse = np.zeros((n + 1, n + 1))

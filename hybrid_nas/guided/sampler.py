@@ -128,6 +128,10 @@ class GuidedSampler(BaseSampler):
         """
         return self._reader.split(study, own=-1)[0]
 
+    def earlier_of(self, study: Study) -> History | None:
+        """What is known from before this study; read once, before the first proposal."""
+        return self._earlier
+
     def _ask(self, study: Study, trial: FrozenTrial) -> IntArray:
         """Ask the engine, claim the candidate, and yield it where another trial has it too."""
         engine, refused = self._engine_of(study), self.problem.no_rows
@@ -159,7 +163,7 @@ class GuidedSampler(BaseSampler):
                 self.problem,
                 seed=self.seed,
                 reference=None if reference is None else reference.tolist(),
-                earlier=self._earlier,
+                earlier=self.earlier_of(study),
                 effort=self._effort,
             )
         return self._engine

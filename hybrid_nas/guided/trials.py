@@ -26,6 +26,7 @@ class TrialReader:
 
     def __init__(self, parameters: Parameters, problem: Problem, retry_failed: bool) -> None:
         self.parameters, self.problem, self.retry_failed = parameters, problem, retry_failed
+        self._heads: dict[str, tuple[int, History]] = {}
         self._read: dict[tuple[str, int], tuple[IntArray, FloatArray] | None] = {}
 
     def trials(self, study: Study) -> list[FrozenTrial]:
@@ -51,22 +52,37 @@ class TrialReader:
 
     def split(self, study: Study, own: int) -> tuple[History, IntArray, int]:
         """Finished trials, rows that others have or wait for, and how many before have none yet."""
+        trials = self.trials(study)
+        count, head = self._head(study, trials)
         finished, pending, nameless = [], [], 0
-        for trial in self.trials(study):
+        for trial in trials[count:]:
             if trial.state.is_finished():
-                if (known := self._finished(study, trial)) is not None:
-                    finished.append(known)
+                finished.append(self._finished(study, trial))
             elif trial.number != own:
                 row = self._unfinished(trial)
                 if row is not None:
                     pending.append(row)
                 elif trial.state == TrialState.RUNNING and trial.number < own:
                     nameless += 1
-        history = History.empty(self.problem)
-        if finished:
-            rows, losses = zip(*finished, strict=True)
-            history = History(np.stack(rows), np.stack(losses))
-        return history, np.array(pending, np.int64).reshape(-1, len(self.problem.genes)), nameless
+        rows = np.array(pending, np.int64).reshape(-1, len(self.problem.genes))
+        return self._then(head, finished), rows, nameless
+
+    def _head(self, study: Study, trials: list[FrozenTrial]) -> tuple[int, History]:
+        """How many trials from the first on are finished, and what they say; read once."""
+        count, head = self._heads.get(study.study_name, (0, History.empty(self.problem)))
+        known = []
+        while count < len(trials) and trials[count].state.is_finished():
+            known.append(self._finished(study, trials[count]))
+            count += 1
+        self._heads[study.study_name] = count, self._then(head, known)
+        return self._heads[study.study_name]
+
+    def _then(self, head: History, known: list[tuple[IntArray, FloatArray] | None]) -> History:
+        said = [one for one in known if one is not None]
+        if not said:
+            return head
+        rows, losses = zip(*said, strict=True)
+        return head.then(History(np.stack(rows), np.stack(losses)))
 
     def _finished(self, study: Study, trial: FrozenTrial) -> tuple[IntArray, FloatArray] | None:
         """Canonical row and losses of a trial that will not change; None if it says nothing."""

@@ -27,7 +27,8 @@ AT_POINT: dict[Regime, dict[str, str]] = {
     },
 }
 """What they become where every pair has a query rate of its own."""
-_POINT_NAMES = ("loss", *(name for renamed in AT_POINT.values() for name in renamed.values()))
+AT_POINT_ONLY = ("loss", *(name for renamed in AT_POINT.values() for name in renamed.values()))
+"""Objectives that are read where the pair would be run."""
 
 
 def default_objectives(regime: Regime, *, cloud_is_chosen: bool) -> tuple[str, ...]:
@@ -59,7 +60,7 @@ def objectives_of(
     allowed = {*renamed.values(), "loss"} if renamed else set(AT_COVERAGE)
     meant = tuple(renamed.get(name, name) for name in given)
     for name in meant:
-        if name in {*AT_COVERAGE, *_POINT_NAMES} - allowed:
+        if name in {*AT_COVERAGE, *AT_POINT_ONLY} - allowed:
             raise InputError(
                 f"objective {name} does not go with these flags: --mean-latency and --mean-energy "
                 "take accuracy and mean-macs; --max-loss takes mean-latency, mean-macs, "

@@ -53,14 +53,26 @@ class Problem:
         Where the cloud runs on the device too, its memory is part of them.
         """
         genes = self.candidates.base_genes(rows)
-        designs = [design(self.candidates.routers[k]) for k in rows[:, -1].tolist()]
-        cuts = np.array([d.cut for d in designs], dtype=np.int64)
-        pairs = list(zip(designs, self._features(genes, cuts).tolist(), strict=True))
+        designs = [design(name) for name in self.candidates.routers]
+        cuts = np.array([d.cut for d in designs], dtype=np.int64)[rows[:, -1]]
+        pairs = np.stack([rows[:, -1], self._features(genes, cuts)])
+        different, number = np.unique(pairs, axis=1, return_inverse=True)  # few of many rows
+        sizes = np.array(
+            [
+                (
+                    designs[k].flash_bytes(self.classes, width),
+                    designs[k].sram_bytes(self.classes, width),
+                    designs[k].macs(self.classes, width),
+                )
+                for k, width in different.T.tolist()
+            ],
+            dtype=np.int64,
+        ).reshape(-1, 3)[number.ravel()]
         found = self.costs.evaluate(
             genes,
-            router_flash_bytes=np.array([d.flash_bytes(self.classes, f) for d, f in pairs]),
-            router_sram_bytes=np.array([d.sram_bytes(self.classes, f) for d, f in pairs]),
-            router_macs=np.array([d.macs(self.classes, f) for d, f in pairs]),
+            router_flash_bytes=sizes[:, 0],
+            router_sram_bytes=sizes[:, 1],
+            router_macs=sizes[:, 2],
             router_cut=cuts,
         )
         if self.clouds is None:
@@ -79,10 +91,10 @@ class Problem:
         space = self.candidates.space
         widths = np.zeros(len(genes), np.int64)
         for cut, slot in enumerate((len(space.slots) - 1, *cut_slots(space))):
-            blocks, number = blocks_in(space, genes, slot)
-            widths = np.where(
-                cuts == cut, np.array([block.cin for block in blocks])[number], widths
-            )
+            here = cuts == cut
+            if here.any():
+                blocks, number = blocks_in(space, genes[here], slot)
+                widths[here] = np.array([block.cin for block in blocks])[number]
         return widths
 
     def fits(self, rows: IntArray) -> BoolArray:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -9,7 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from hybrid_nas.search.objectives import OBJECTIVES
-from hybrid_nas.search.pareto import hypervolume
+from hybrid_nas.search.pareto import RunningFront, hypervolume
 from hybrid_nas.search.prices import Device, Prices
 from hybrid_nas.search.problem import Problem
 from hybrid_nas.search.settings import SearchSettings
@@ -101,7 +102,10 @@ class Box:
 
 def hypervolume_history(table: FloatArray, box: Box) -> list[float]:
     """Share of the box after each of the trials, (n,)."""
-    return [box.share(table[: k + 1]) for k in range(len(table))]
+    front, shares = RunningFront(table.shape[1]), [0.0]
+    for point in table:
+        shares.append(box.share(front.losses) if front.add(point) else shares[-1])
+    return shares[1:]
 
 
 class ProgressMeter:
@@ -117,18 +121,26 @@ class ProgressMeter:
         self._box = Box.of(problem, settings)
         self._begun: float | None = None
         self._at_start = 0
+        self._met: set[int] = set()
+        self._front = RunningFront(len(settings.objectives))
+        self._volume = 0.0
 
     def __call__(self, pairs: Sequence[ScoredPair]) -> None:
-        """Report the state after these pairs."""
+        """Report the state after these pairs, which hold those of the calls before."""
         now = time.monotonic()
         if self._begun is None:
             self._begun, self._at_start = now, len(pairs)
-        table = losses(list(pairs), self.settings.objectives)
-        fresh = len(pairs) - self._at_start
+        self._take_in([pair for pair in pairs if pair.number not in self._met])
+        fresh, settings = len(pairs) - self._at_start, self.settings
         left = None
         if fresh > 0:
-            left = (self.settings.trials - len(pairs)) * (now - self._begun) / fresh
-        kind = OBJECTIVES[self.settings.objectives[0]]
-        best = float("nan") if not len(table) else kind.loss(float(table[:, 0].min()))
-        volume = self._box.share(table) if len(table) else 0.0
-        self._report(SearchProgress(len(pairs), self.settings.trials, best, volume, left))
+            left = (settings.trials - len(pairs)) * (now - self._begun) / fresh
+        kind, front = OBJECTIVES[settings.objectives[0]], self._front.losses
+        best = kind.loss(float(front[:, 0].min())) if len(front) else math.nan
+        self._report(SearchProgress(len(pairs), settings.trials, best, self._volume, left))
+
+    def _take_in(self, pairs: list[ScoredPair]) -> None:
+        grown = [self._front.add(point) for point in losses(pairs, self.settings.objectives)]
+        if any(grown):
+            self._volume = self._box.share(self._front.losses)
+        self._met |= {pair.number for pair in pairs}

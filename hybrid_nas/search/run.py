@@ -2,13 +2,9 @@
 
 from __future__ import annotations
 
-import multiprocessing
-import signal
 import sys
-import threading
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any
@@ -16,14 +12,18 @@ from typing import Any
 from hybrid_nas.errors import InfeasibleError, InputError
 from hybrid_nas.hardware.feasible import nearest_feasible
 from hybrid_nas.routing.designs import design
-from hybrid_nas.search.objectives import OBJECTIVES
+from hybrid_nas.search.jobs import Crew, Post
+from hybrid_nas.search.join import StudyRecord, open_study
+from hybrid_nas.search.patience import Patience
 from hybrid_nas.search.progress import ProgressMeter, SearchProgress
 from hybrid_nas.search.provenance import check_unchanged, describe_latency, hashes, versions
-from hybrid_nas.search.rundir import RunDirectory
-from hybrid_nas.search.sampler import FeasibleSampler
+from hybrid_nas.search.reclaim import close_dead
+from hybrid_nas.search.rundir import RunDirectory, StudyPlace
 from hybrid_nas.search.settings import SearchSettings
 from hybrid_nas.search.setup import SearchSetup
-from hybrid_nas.search.storage import create_study, fail_interrupted, open_storage, sqlite_url
+from hybrid_nas.search.storage import HEARTBEAT_S, open_storage
+from hybrid_nas.search.storage_url import without_password
+from hybrid_nas.search.warm import begin_warm, store_warm_start
 from hybrid_nas.search.worker import Worker
 from hybrid_nas.search.write import write_documents
 from hybrid_nas.spaces.space import SearchSpace
@@ -65,7 +65,8 @@ def prepare(settings: SearchSettings, directory: RunDirectory, *, resume: bool) 
             "--run"
         )
     else:
-        directory.write_settings(_run_record(setup, digests))
+        earlier = begin_warm(setup.problem, settings, digests, directory)
+        directory.write_settings({**_run_record(setup, digests), **earlier})
     return setup
 
 
@@ -107,7 +108,7 @@ def _run_record(setup: SearchSetup, digests: dict[str, Any]) -> dict[str, Any]:
             "(--reserve-sram, --reserve-flash)"
         )
     return {
-        "command": " ".join(["hybrid-nas", *sys.argv[1:]]),
+        "command": without_password(" ".join(["hybrid-nas", *sys.argv[1:]])),
         "started": datetime.now(UTC).isoformat(timespec="seconds"),
         "settings": settings.to_dict(),
         "understood": {
@@ -138,21 +139,28 @@ def run_search(
     directory: RunDirectory,
     *,
     storage_url: str | None = None,
+    study: str | None = None,
+    heartbeat_s: int = HEARTBEAT_S,
     resume: bool = False,
     report: Report | None = None,
     stop: Callable[[], bool] | None = None,
 ) -> SearchResult:
     """Search and write the run directory.
 
-    Killed at any moment and called again with ``resume``, it goes on where it was.
+    Killed at any moment and called again with ``resume``, it goes on where it was. With a storage
+    outside the directory, others can work on the same study: by `hybrid_nas.search.join`, or by
+    this function with the same settings and the study's name.
 
     Args:
         settings: what to search; with `resume`, those of the run (trials, jobs and time budget may
             differ).
         directory: new, or the run to resume.
-        storage_url: Optuna RDB URL; ``study.db`` in the directory if None.
+        storage_url: where the study is, see `hybrid_nas.search.storage`; ``study.db`` in the
+            directory if None.
+        study: its name there, which may exist; the directory's name, which may not, if None.
+        heartbeat_s: seconds between two signs of life of a worker; of a new study.
         resume: go on with the run in `directory`.
-        report: called after every trial.
+        report: called when a candidate has been scored.
         stop: asked between trials; True ends the search by a KeyboardInterrupt.
 
     Raises:
@@ -160,28 +168,27 @@ def run_search(
     """
     with directory.lock():
         begun = time.monotonic()
+        place = directory.place(storage_url, study)
+        if place.outside and not resume:
+            _check_free(place, may_exist=study is not None)
         setup = prepare(settings, directory, resume=resume)
-        url = storage_url or sqlite_url(directory.study)
-        worker = _worker(setup, directory, url)
-        if storage_url is None:
-            fail_interrupted(worker.study)
-        meter = None if report is None else ProgressMeter(setup.problem, settings, report)
-        others = _start_others(setup.settings, directory, url)
-        try:
-            ended = worker.run(meter, stop)
-            for process in others:
-                process.join()
-        finally:
-            for process in others:
-                process.terminate()
-        document = write_documents(worker, setup, directory)
         record = directory.read_settings()
-        record.pop("schema")
+        worker = _begin(setup, directory, place, record["hashes"], heartbeat_s, resume)
+        meter = None if report is None else ProgressMeter(setup.problem, settings, report)
+        own = StudyRecord.required(worker.study)
+        post = Post(place.url, place.name, own.heartbeat_s, settings.to_dict())
+        with Crew(post, settings.jobs - 1) as crew:
+            ended = worker.run(meter, stop)
+            died = crew.wait()
+        if died:
+            ended += f" ({died} of {settings.jobs} worker processes died)"
+        document = write_documents(worker, setup, directory)
         seconds = float(record.get("seconds", 0.0)) + time.monotonic() - begun
         directory.write_settings(
             {
-                **record,
+                **_without_schema(record),
                 "settings": settings.to_dict(),
+                "storage": place.to_dict(),
                 "finished": datetime.now(UTC).isoformat(timespec="seconds"),
                 "seconds": round(seconds, 1),
                 "ended": ended,
@@ -190,51 +197,47 @@ def run_search(
     return SearchResult(directory, document, ended)
 
 
-def _worker(setup: SearchSetup, directory: RunDirectory, url: str) -> Worker:
-    settings = setup.settings
-    study = create_study(
-        open_storage(url),
-        directory.path.name,
-        [OBJECTIVES[name].direction for name in settings.objectives],
-        FeasibleSampler(setup.problem, settings.sampler, settings.seed),
+def _check_free(place: StudyPlace, *, may_exist: bool) -> None:
+    """Open a storage outside before anything is written; refuse to meet a study by chance."""
+    names = [study.study_name for study in open_storage(place.url).get_all_studies()]
+    if place.name in names and not may_exist:
+        raise InputError(
+            f"--storage {without_password(place.url)} holds a study {place.name!r} already: join "
+            f"it by --study {place.name}, go on with its run by --resume, or choose another --run"
+        )
+
+
+def _begin(
+    setup: SearchSetup,
+    directory: RunDirectory,
+    place: StudyPlace,
+    digests: dict[str, Any],
+    heartbeat_s: int,
+    resume: bool,
+) -> Worker:
+    """Open the study, make it say what it is about, and close what dead workers left in it."""
+    directory.write_settings(
+        {**_without_schema(directory.read_settings()), "storage": place.to_dict()}
     )
-    return Worker(study, setup.problem, setup.scorer, settings)
+    study = open_study(setup, place.url, place.name, heartbeat_s)
+    store_warm_start(study, directory)
+    record = StudyRecord.of_study(study)
+    if record is not None:
+        record.check_inputs(digests)
+        if not resume:
+            record.check_settings(setup.settings)
+        if record.heartbeat_s != heartbeat_s:
+            study = open_study(setup, place.url, place.name, record.heartbeat_s)
+        heartbeat_s = record.heartbeat_s
+    if record is None or resume:
+        StudyRecord.of_setup(setup, digests, heartbeat_s).store(study)
+    close_dead(study, alone=not place.outside)
+    enough = Patience(setup.problem, setup.settings)
+    return Worker(study, setup.problem, setup.scorer, setup.settings, enough=enough)
 
 
-# -- further processes on the same study
-
-
-def _work(settings: dict[str, Any], directory: RunDirectory, url: str) -> None:
-    """What a further process does: score candidates of the same study."""
-    setup = SearchSetup(SearchSettings.from_dict(settings))
-    _worker(setup, directory, url).run()
-
-
-def _start_others(
-    settings: SearchSettings, directory: RunDirectory, url: str
-) -> list[multiprocessing.process.BaseProcess]:
-    context = multiprocessing.get_context("spawn")  # torch's threads do not survive a fork
-    processes = [
-        context.Process(target=_work, args=(settings.to_dict(), directory, url), daemon=True)
-        for _ in range(settings.jobs - 1)
-    ]
-    with _interrupts_ignored():  # also by the new processes: Ctrl-C is the first one's to handle
-        for process in processes:
-            process.start()
-    return list(processes)
-
-
-@contextmanager
-def _interrupts_ignored() -> Iterator[None]:
-    """Ignore Ctrl-C for a moment; processes started meanwhile ignore it for good."""
-    if threading.current_thread() is not threading.main_thread():
-        yield  # only the main thread may, and gets them
-        return
-    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGINT, before)
+def _without_schema(record: dict[str, Any]) -> dict[str, Any]:
+    return {key: value for key, value in record.items() if key != "schema"}
 
 
 def settings_to_resume(directory: RunDirectory, changes: dict[str, Any]) -> SearchSettings:

@@ -15,9 +15,35 @@ import yaml
 
 from hybrid_nas.errors import InputError
 from hybrid_nas.files import atomic_write
+from hybrid_nas.search.storage_url import sqlite_url, without_password
 from hybrid_nas.yaml_documents import file_yaml
 
 SCHEMA = "hybrid-nas/run/1"
+
+
+_OWN_STUDY = "study.db"
+
+
+@dataclass(frozen=True)
+class StudyPlace:
+    """Where a study is.
+
+    Attributes:
+        url: of Optuna's storage.
+        name: of the study in it.
+        outside: whether the storage is not the run directory's own.
+    """
+
+    url: str
+    name: str
+    outside: bool
+
+    def to_dict(self) -> dict[str, str]:
+        """Its entry in ``run.yaml``, without a password."""
+        return {
+            "url": without_password(self.url) if self.outside else _OWN_STUDY,
+            "study": self.name,
+        }
 
 
 @dataclass(frozen=True)
@@ -29,7 +55,7 @@ class RunDirectory:
     @property
     def study(self) -> Path:
         """Optuna's SQLite file."""
-        return self.path / "study.db"
+        return self.path / _OWN_STUDY
 
     @property
     def settings(self) -> Path:
@@ -49,6 +75,28 @@ class RunDirectory:
     def pair(self, number: int) -> Path:
         """Folder of one pair of the front."""
         return self.path / "pairs" / str(number)
+
+    def place(self, url: str | None = None, study: str | None = None) -> StudyPlace:
+        """Where the run's study is, or will be.
+
+        Args:
+            url: of a storage outside; that of ``run.yaml``, or `study` in the directory, if None.
+            study: its name; that of ``run.yaml``, or the directory's, if None.
+
+        Raises:
+            InputError: the storage's password is needed, which is not written down.
+        """
+        recorded = self.read_settings().get("storage", {}) if self.settings.is_file() else {}
+        name = study or recorded.get("study") or self.path.resolve().name
+        if url is None and recorded.get("url", _OWN_STUDY) != _OWN_STUDY:
+            url = str(recorded["url"])
+            if ":***@" in url:
+                raise InputError(
+                    f"the study of {self.path} is in {url}: give --storage with the password"
+                )
+        if url is None:
+            return StudyPlace(sqlite_url(self.study), name, outside=False)
+        return StudyPlace(url, name, outside=True)
 
     def write_settings(self, document: dict[str, Any]) -> None:
         """Write ``run.yaml``."""

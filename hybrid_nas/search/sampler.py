@@ -50,7 +50,13 @@ SAMPLERS: dict[str, Callable[[int], BaseSampler]] = {
     "gp": _gp,
     "random": lambda seed: RandomSampler(seed=seed),
 }
-"""Inner samplers by the name that ``--sampler`` takes."""
+"""Optuna's samplers by the name that ``--sampler`` takes."""
+
+GUIDED = "guided"
+"""The name of the sampler that needs none of them (`hybrid_nas.search.guided`)."""
+
+SAMPLER_NAMES = (GUIDED, *SAMPLERS)
+"""What ``--sampler`` takes."""
 
 
 class SpaceExhaustedError(HybridNasError):
@@ -94,8 +100,10 @@ class FeasibleSampler(BaseSampler):
             for other in others
             if other.number != trial.number and CANDIDATE in other.user_attrs
         )
-        rng = np.random.default_rng((self.seed, len(known)))
-        row = self._propose(study, trial, len(known), rng)
+        undecided = sum(o.number < trial.number and CANDIDATE not in o.user_attrs for o in others)
+        index = len(known) + undecided  # of others who ask at this moment, too
+        rng = np.random.default_rng((self.seed, index))
+        row = self._propose(study, trial, index, rng)
         chosen = self._nearest_new(row, known, rng)
         return dict(zip(self._distributions, chosen.tolist(), strict=True))
 

@@ -17,7 +17,7 @@ from hybrid_nas.routing.query import Query, RadioEnergy, Uplink
 from hybrid_nas.routing.scoring import AUTO
 from hybrid_nas.routing.uplink_files import parse_uplink
 from hybrid_nas.search.objectives import OBJECTIVES, Regime, objectives_of
-from hybrid_nas.search.sampler import SAMPLERS
+from hybrid_nas.search.sampler import GUIDED, SAMPLER_NAMES
 
 DEFAULT_COVERAGES = (0.9, 0.7, 0.5)
 DEFAULT_ROUTERS = (
@@ -28,6 +28,7 @@ DEFAULT_ROUTERS = (
     "mlp8-logits",
     "mlp8-features",
 )
+PATCHES = ("off", "auto")
 NO_CLOUD = "none"
 OWN_SUPERNET = "own"
 """`search_cloud` for subnets of the supernet that the bases come from."""
@@ -79,6 +80,11 @@ class SearchSettings:
         calibration_images: training images for batch-norm statistics.
         seed: decides everything that is random.
         jobs: worker processes.
+        warm_start: run directories whose scores the guided sampler begins with.
+        patience: the search ends when so many candidates in a row have not made the front's
+            hypervolume grow beyond its confidence; None (or 0) means never.
+        patches: ``auto``: a base that does not fit in SRAM runs its first blocks patch by patch
+            where that helps; ``off``: none does.
     """
 
     sram_bytes: int | None = None
@@ -100,7 +106,7 @@ class SearchSettings:
     router_objective: str = AUTO
     trials: int = 150
     time_budget_s: float | None = None
-    sampler: str = "tpe"
+    sampler: str = GUIDED
     uplink_ms: float = 1900.0
     cloud_ms: float = 100.0
     uplink_image: str = "input"
@@ -124,6 +130,9 @@ class SearchSettings:
     sleep_mw: float = 0.0
     search_cloud: str | None = None
     cloud_space: str | None = None
+    warm_start: tuple[str, ...] = ()
+    patience: int | None = None
+    patches: str = "off"
 
     def __post_init__(self) -> None:
         for coverage in (*self.coverages, self.target_coverage):
@@ -140,13 +149,21 @@ class SearchSettings:
         )
         object.__setattr__(self, "objectives", meant)
         _checked("router", self.routers, ALL_DESIGNS)
-        _checked("sampler", (self.sampler,), SAMPLERS)
+        _checked("sampler", (self.sampler,), SAMPLER_NAMES)
+        _checked("--patches", (self.patches,), PATCHES)
         _checked("router objective", (self.router_objective,), (AUTO, *ROUTER_OBJECTIVES))
         for name in ("trials", "jobs", "calibration_images"):
             if getattr(self, name) < 1:
                 raise InputError(
                     f"--{name.replace('_', '-')} must be at least 1 (got {getattr(self, name)})"
                 )
+        if self.warm_start and self.sampler != GUIDED:
+            raise InputError(
+                f"--warm-start informs the sampler {GUIDED}, and --sampler {self.sampler} learns "
+                "from its own trials alone: leave out one of them"
+            )
+        if self.patience is not None and self.patience < 0:
+            raise InputError(f"--patience must be at least 0 (got {self.patience})")
         self._check_prices()
         if self.uplink is not None and self.query is not None:
             # what reads the two times alone still gets the mean right

@@ -196,6 +196,8 @@ class SearchSetup:
             uplink=uplink,
             reserve_sram_bytes=self.settings.reserve_sram_bytes,
             reserve_flash_bytes=reserve_flash_bytes,
+            patches=self.settings.patches == "auto",
+            patch_limit_bytes=self.limits.sram_bytes,
         )
 
     @property

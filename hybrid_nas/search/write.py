@@ -6,7 +6,10 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from optuna.trial import TrialState
 
+from hybrid_nas.hardware.patches import GRIDS
+from hybrid_nas.search.elapsed import elapsed_seconds
 from hybrid_nas.search.front import (
     FrontPair,
     describe_pair,
@@ -31,17 +34,36 @@ def write_documents(worker: Worker, setup: SearchSetup, directory: RunDirectory)
     table = losses(scored, settings.objectives)
     trials = describe_trials(scored, setup.scorer)
     history = hypervolume_history(table, Box.of(setup.problem, settings))
-    for row, volume in zip(trials["trials"], history, strict=True):
-        row["hypervolume"] = volume
+    for row, volume, seconds in zip(trials["trials"], history, _elapsed(worker), strict=True):
+        row["hypervolume"], row["elapsed_s"] = volume, round(seconds, 3)
     directory.write_json(directory.trials, trials)
     pairs = [judge(pair, setup.scorer) for pair in pareto_front(scored, settings)]
     entries = []
     for number, pair in enumerate(pairs, 1):
         entries.append(describe_pair(number, pair, setup.scorer, _latency_is(setup, pair)))
+        entries[-1]["cost"] |= _patches(setup, pair)
         _write_pair(number, pair, setup, directory)
     document = _pareto_document(entries, setup)
     directory.write_json(directory.pareto, document)
     return document
+
+
+def _elapsed(worker: Worker) -> list[float]:
+    """Seconds of search until each scored candidate, in order of their numbers."""
+    spans = {
+        trial.number: (trial.datetime_start, trial.datetime_complete)
+        for trial in worker.study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,))
+        if trial.datetime_start is not None and trial.datetime_complete is not None
+    }
+    found: list[float] = elapsed_seconds([spans[number] for number in sorted(spans)]).tolist()
+    return found
+
+
+def _patches(setup: SearchSetup, pair: FrontPair) -> dict[str, Any]:
+    """Which blocks run patch by patch, for pairs that have such; empty for others."""
+    costs = setup.problem.evaluate(np.array([setup.problem.candidates.row(pair.scored.candidate)]))
+    grid, blocks = int(costs.patch_grid[0]), int(costs.patched_blocks[0])
+    return {} if grid < 0 else {"patches": {"blocks": blocks, "grid": str(GRIDS[grid])}}
 
 
 def _latency_is(setup: SearchSetup, pair: FrontPair) -> str | None:

@@ -19,10 +19,12 @@ from hybrid_nas.hardware.runtimes import load_runtime
 from hybrid_nas.report.write import write_report
 from hybrid_nas.routing.designs import design
 from hybrid_nas.search.front import pareto_front
+from hybrid_nas.search.join import open_study
 from hybrid_nas.search.run import run_search, settings_to_resume
 from hybrid_nas.search.rundir import RunDirectory
 from hybrid_nas.search.setup import SearchSetup
 from hybrid_nas.search.storage import open_storage, sqlite_url
+from hybrid_nas.search.worker import Worker
 from hybrid_nas.spaces.interchange import read_architecture
 from tests.hardware.brute_force import peak_sram_bytes
 from tests.search.conftest import TinyInputs
@@ -241,9 +243,8 @@ class TestRefusals:
 
 def test_the_front_keeps_equal_points_once(tiny: TinyInputs, finished: RunDirectory) -> None:
     setup = SearchSetup(settings_to_resume(finished, {}))
-    from hybrid_nas.search.run import _worker
-
-    pairs = _worker(setup, finished, sqlite_url(finished.study)).scored()
+    study = open_study(setup, sqlite_url(finished.study), "a")
+    pairs = Worker(study, setup.problem, setup.scorer, setup.settings).scored()
     assert pareto_front(pairs + pairs, setup.settings) == pareto_front(pairs, setup.settings)
 
 
