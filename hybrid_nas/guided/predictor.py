@@ -85,9 +85,10 @@ class Predictor:
         sd = np.zeros_like(mean)
         at = self.settings.encoder(rows, costs)
         scales = zip(self.problem.learnt, self.settings.scales, self.processes, strict=True)
+        followed = self.problem.followed(costs)
         for k, scale, process in scales:
             value, uncertainty = process.predict(at)
-            mean[:, k] = scale.level + scale.spread * value
+            mean[:, k] = followed[:, k] + scale.level + scale.spread * value
             sd[:, k] = scale.spread * uncertainty
         return mean, sd
 
@@ -100,12 +101,12 @@ class Predictor:
 def _lessons(
     problem: Problem, history: History, most: int
 ) -> tuple[IntArray, FloatArray, FloatArray]:
-    """Rows, losses and costs to learn from."""
+    """Rows, losses less what they follow, and costs, to learn from."""
     chosen = informative(history.losses, most)
     costs = problem.costs(history.rows[chosen])
     finite = np.isfinite(costs).all(1)
-    chosen = chosen[finite]
-    return history.rows[chosen], history.losses[chosen], costs[finite]
+    chosen, costs = chosen[finite], costs[finite]
+    return history.rows[chosen], history.losses[chosen] - problem.followed(costs), costs
 
 
 def informative(losses: FloatArray, most: int) -> IntArray:

@@ -44,9 +44,12 @@ class Problem:
         canonical: rows to rows that are equal exactly when the candidates are; genes without effect
             become `features.INACTIVE`. Its own results stay as they are.
         starts: rows that are likely to be feasible, (any, genes), if such are known.
+        follows: for each learnt objective a column of `costs` that it equals but for a difference,
+            which alone is learnt, or None; empty for none at all.
 
     Raises:
-        InputError: there is no gene or no objective, or a gene without a choice.
+        InputError: there is no gene or no objective, a gene without a choice, or `follows` has
+            another length than `objectives`.
     """
 
     genes: tuple[Gene, ...]
@@ -55,6 +58,7 @@ class Problem:
     feasible: Callable[[IntArray, FloatArray], BoolArray] = _all
     canonical: Callable[[IntArray], IntArray] = _same
     starts: IntArray | None = field(default=None, compare=False)
+    follows: tuple[int | None, ...] = ()
 
     def __post_init__(self) -> None:
         if not self.genes or not self.objectives:
@@ -62,6 +66,11 @@ class Problem:
         for gene in self.genes:
             if gene.size < 1:
                 raise InputError(f"parameter {gene.name} has no choices: give it one at least")
+        if len(self.follows) not in (0, len(self.objectives)):
+            raise InputError(
+                f"{len(self.objectives)} objectives follow {len(self.follows)} costs: give one "
+                "entry for each objective, or none"
+            )
 
     @property
     def sizes(self) -> IntArray:
@@ -85,6 +94,14 @@ class Problem:
             if column is not None:
                 losses[:, k] = costs[:, column]
         return losses
+
+    def followed(self, costs: FloatArray) -> FloatArray:
+        """What learnt objectives (n, m) are but for a difference; 0 where they follow nothing."""
+        known = np.zeros((len(costs), len(self.objectives)))
+        for k, column in enumerate(self.follows):
+            if column is not None:
+                known[:, k] = costs[:, column]
+        return known
 
 
 def keys(rows: IntArray) -> list[bytes]:

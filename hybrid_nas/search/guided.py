@@ -25,6 +25,9 @@ from hybrid_nas.typing import BoolArray, FloatArray, IntArray
 
 EXACT = {"flash": "flash", "sram": "sram", "edge-latency": "latency"}
 """Objectives that are costs, and the column that each is."""
+FOLLOWS = {"mean-latency": "latency", "mean-macs": "macs"}
+"""Objectives that, at a fixed coverage, are a cost and what queries add. The same for all pairs but
+those whose router sends less than it may, whose cloud is their own, or that decide early."""
 
 
 def make_sampler(problem: Problem, settings: SearchSettings) -> BaseSampler:
@@ -89,7 +92,7 @@ def guided_problem(problem: Problem, settings: SearchSettings) -> GuidedProblem:
     limited = [names.index(name) for name in limits.names]
     most = np.array([limits.sram_bytes, limits.flash_bytes, limits.latency_ms or np.inf])
     cloud = _cloud_model(problem)
-    on_device = settings.on_device
+    objectives, on_device = settings.objectives, settings.on_device
 
     def costs(rows: IntArray) -> FloatArray:
         found = problem.evaluate(rows)
@@ -109,11 +112,12 @@ def guided_problem(problem: Problem, settings: SearchSettings) -> GuidedProblem:
 
     return GuidedProblem(
         tuple(Gene(name, size, name != "router") for name, size in candidates.sizes.items()),
-        tuple(names.index(EXACT[o]) if o in EXACT else None for o in settings.objectives),
+        tuple(names.index(EXACT[o]) if o in EXACT else None for o in objectives),
         costs,
         fits,
         candidates.canonical,
         _starts(problem),
+        tuple(names.index(FOLLOWS[o]) if FOLLOWS.get(o) in names else None for o in objectives),
     )
 
 

@@ -186,6 +186,23 @@ def test_three_objectives_with_two_learnt() -> None:
     assert front_mask(history.losses).sum() >= 3
 
 
+def test_an_objective_that_follows_a_cost_is_known_but_for_the_difference() -> None:
+    whole = chain()
+    alone = replace(whole, objectives=(None, None))
+    following = replace(alone, follows=(0, None))
+    history = random_history(whole, 30)
+    shifted = History(history.rows, history.losses + np.array([600.0, 0.0]))
+    rows = random_history(whole, 80, seed=1).rows
+    rows = rows[[key not in keys(history.rows) for key in keys(rows)]]
+    truth = score(whole, rows)[:, 0] + 600.0
+    mean, sd = Engine(following).predict(shifted, rows)
+    np.testing.assert_allclose(mean[:, 0], truth, atol=1e-6)
+    off, _ = Engine(alone).predict(shifted, rows)
+    assert np.abs(off[:, 0] - truth).max() > 1e-3 and (sd[:, 1] > 0).all()
+    # what follows nothing is learnt as before
+    np.testing.assert_array_equal(mean[:, 1], off[:, 1])
+
+
 def test_no_costs_at_all() -> None:
     problem = Problem((Gene("a", 4), Gene("b", 3, ordered=False)), (None,))
     history = History.empty(problem)

@@ -146,6 +146,20 @@ class TestProblem:
         assert exact[:, 2].tolist() == cost.latency_ms.tolist()
         assert exact[:, 3].tolist() == cost.flash_bytes.tolist()
 
+    def test_mean_latency_is_the_devices_and_what_queries_add(self, tiny: TinyInputs) -> None:
+        setup = guided(tiny, objectives=("accuracy", "mean-latency"))
+        found = guided_problem(setup.problem, setup.settings)
+        rows = setup.problem.candidates.sample(3, np.random.default_rng(0))
+        for row in rows:
+            costs = setup.problem.evaluate(row[None])
+            figures = setup.scorer.score(setup.problem.candidates.candidate(row), costs)
+            target = setup.settings.target_coverage
+            kept = figures.at[target].coverage
+            known = found.followed(found.costs(found.canonical(row[None])))[0, 1]
+            query = setup.settings.query_ms
+            left = OBJECTIVES["mean-latency"].read(figures, target) - known
+            assert left == pytest.approx((1 - kept) * (query - figures.saved_ms))
+
     def test_without_a_table_latency_is_no_cost(self, tiny: TinyInputs) -> None:
         setup = guided(tiny, board="rp2040", objectives=("auc", "sram"))
         assert setup.table is None
