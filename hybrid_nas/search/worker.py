@@ -39,6 +39,8 @@ FIGURES = "figures"
 """User attribute of a trial: its `PairFigures`."""
 _LOOK_AGAIN_S = 0.25
 _STORAGE_ERRORS = (StorageInternalError, SQLAlchemyError)
+_ENDED_BY_OTHERS = (ValueError, UpdateFinishedTrialError)
+"""What Optuna says of a trial that is told about after its end."""
 _MOST_FAILURES = 8  # in a row, with 90 s between the first and the last
 
 
@@ -114,7 +116,7 @@ class Worker:
         try:
             self.study.optimize(self._objective, n_trials=1, catch=(SteppedBackError,))
             self.done_here += self._trial is not None
-        except (ValueError, UpdateFinishedTrialError):
+        except _ENDED_BY_OTHERS:
             self._raise_own_error()
             if not self._was_taken_for_dead():
                 raise
@@ -122,10 +124,12 @@ class Worker:
             self._give_back()
             raise
         except AssertionError as error:
-            # Optuna's, about a trial whose end could not be stored
+            # Optuna's, about a trial whose end could not be stored, or that others have ended
+            # since the last sign of it that the scoring left
             if isinstance(error.__context__, _STORAGE_ERRORS):
                 raise error.__context__ from None
-            raise
+            if not (isinstance(error.__context__, _ENDED_BY_OTHERS) and self._was_taken_for_dead()):
+                raise
 
     def _raise_own_error(self) -> None:
         """What went wrong here, rather than that it could not be told."""

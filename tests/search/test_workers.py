@@ -7,6 +7,7 @@ import time
 from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import optuna
@@ -26,9 +27,10 @@ from hybrid_nas.search.leave import Leave
 from hybrid_nas.search.reclaim import WORKER, Reclaimer, close_dead
 from hybrid_nas.search.sampler import CANDIDATE
 from hybrid_nas.search.score import PairFigures
+from hybrid_nas.search.settings import SearchSettings
 from hybrid_nas.search.setup import SearchSetup
 from hybrid_nas.search.storage import open_storage
-from hybrid_nas.search.worker import Worker
+from hybrid_nas.search.worker import Worker, objective_values
 from tests.search.conftest import TinyInputs
 
 
@@ -118,6 +120,44 @@ def test_a_sleeper_drops_its_result(setup: SearchSetup, url: str) -> None:
     assert worker.run() == "24 candidates scored"
     assert states(worker.study) == {"COMPLETE": 24, "FAIL": 3}
     assert worker.done_here == 24
+    trials = worker.study.get_trials(deepcopy=False)
+    assert all(trials[number].values is None for number in taken)
+
+
+@pytest.mark.parametrize("moment", ["before it is told", "while it is told"])
+def test_a_sleeper_drops_its_result_at_the_last_moment(
+    setup: SearchSetup, url: str, monkeypatch: pytest.MonkeyPatch, moment: str
+) -> None:
+    worker, other = worker_on(setup, url), open_study(setup, url, "study")
+    taken: list[int] = []
+
+    def take_away() -> None:
+        running = other.get_trials(deepcopy=False, states=(TrialState.RUNNING,))
+        if len(taken) < 3 and running:
+            taken.append(running[0].number)
+            other.tell(running[0].number, state=TrialState.FAIL)
+
+    if moment == "before it is told":
+
+        def values(figures: PairFigures, settings: SearchSettings) -> tuple[float, ...]:
+            take_away()
+            return objective_values(figures, settings)
+
+        monkeypatch.setattr("hybrid_nas.search.worker.objective_values", values)
+    else:
+        storage = type(worker.study._storage)
+        ended = storage.set_trial_state_values
+
+        def end(self: Any, trial_id: int, state: TrialState, values: Any = None) -> bool:
+            if state == TrialState.COMPLETE:
+                take_away()
+            return ended(self, trial_id, state, values)
+
+        monkeypatch.setattr(storage, "set_trial_state_values", end)
+    assert worker.run() == "24 candidates scored"
+    assert states(worker.study) == {"COMPLETE": 24, "FAIL": 3}
+    found = candidates(worker.study)
+    assert len(set(found)) == 24 and worker.done_here == 24
     trials = worker.study.get_trials(deepcopy=False)
     assert all(trials[number].values is None for number in taken)
 
