@@ -33,31 +33,15 @@ from hybrid_nas.data.dataset import SPLITS, Split
 from hybrid_nas.data.digits import DIGITS_PER_SPLIT, DigitsDataset
 from hybrid_nas.files import atomic_write, sha256_of_file
 from hybrid_nas.npz import load_arrays
-from hybrid_nas.routing.outputs import ModelOutputs
 from hybrid_nas.search.candidate import Candidate
-from hybrid_nas.search.scorer import BaseOutputs, Scorer
+from hybrid_nas.search.scorer import Scorer
 from hybrid_nas.search.setup import SearchSetup
-from hybrid_nas.spaces.space import Genes
 from hybrid_nas.supernet.sources import bundled_cloud_path, bundled_supernet_path
 from hybrid_nas.typing import BoolArray, IntArray
 
 SHARD = 100
 SAMPLE = 100
 REDRAWS = (1, 2, 3)
-
-
-class ExactCoverageScorer(Scorer):
-    """The search's scorer, without running the threshold split: a fifth of the images."""
-
-    def base(self, genes: Genes) -> BaseOutputs:
-        """Outputs on fit and score; what stands for threshold decides nothing that is kept."""
-        if genes not in self._bases:
-            begun = time.perf_counter()
-            splits: dict[Split, ModelOutputs] = self.run_base(genes, ("fit", "score"))
-            splits["threshold"] = splits["fit"]
-            self._bases.clear()
-            self._bases[genes] = BaseOutputs(splits, time.perf_counter() - begun)
-        return self._bases[genes]
 
 
 class RedrawnDigits(DigitsDataset):
@@ -109,7 +93,7 @@ def scored(setup: SearchSetup, rows: IntArray) -> dict[str, np.ndarray]:
         accuracy, stderr, kept: (n, routers, coverages); base_accuracy: (n,); method: (n, routers).
     """
     settings, problem = setup.settings, setup.problem
-    scorer = ExactCoverageScorer(setup.runner, setup.data, setup.clouds, settings)
+    scorer = Scorer(setup.runner, setup.data, setup.clouds, settings)
     found: dict[str, list[object]] = {"accuracy": [], "stderr": [], "coverage": []}
     bases, methods = [], []
     for genes in map(tuple, rows.tolist()):

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from hybrid_nas.cli.multivalue import parse_coverages
-from hybrid_nas.cli.options import Guarantee
+from hybrid_nas.cli.options import Guarantee, Threads, Untrained
 from hybrid_nas.cli.output import console, emit_json, err_console, make_table
 
 if TYPE_CHECKING:
@@ -33,12 +33,7 @@ def register(app: typer.Typer) -> None:
             ),
         ] = None,
         guarantee: Guarantee = None,
-        untrained: Annotated[
-            bool,
-            typer.Option(
-                "--untrained", help="The pair as the search left it, even if it was trained since."
-            ),
-        ] = False,
+        untrained: Untrained = False,
         severity: Annotated[
             list[int] | None,
             typer.Option(
@@ -54,9 +49,7 @@ def register(app: typer.Typer) -> None:
         ] = False,
         seed: Annotated[int, typer.Option("--seed", min=0, help="Seed of all that is drawn.")] = 0,
         device: Annotated[str, typer.Option("--device", help="cpu, cuda or auto.")] = "auto",
-        threads: Annotated[
-            int | None, typer.Option("--threads", min=1, help="CPU threads; all cores.")
-        ] = None,
+        threads: Threads = None,
         json: Annotated[bool, typer.Option("--json", help="Print one JSON document.")] = False,
     ) -> None:
         """Evaluate a pair in int8 on the test split, against every baseline."""

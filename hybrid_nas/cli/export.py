@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from hybrid_nas.cli.multivalue import parse_coverages
-from hybrid_nas.cli.options import Guarantee
+from hybrid_nas.cli.options import Arch, Guarantee, Threads, Untrained, Weights
 from hybrid_nas.cli.output import console, emit_json, err_console, make_table
 from hybrid_nas.errors import InputError
 
@@ -49,17 +49,9 @@ def register(app: typer.Typer) -> None:
                 "--max-drop", min=0.0, help="Fail if int8 loses more, points of accuracy."
             ),
         ] = 2.0,
-        untrained: Annotated[
-            bool,
-            typer.Option("--untrained", help="As the search left it, even if it was trained."),
-        ] = False,
-        arch: Annotated[
-            Path | None,
-            typer.Option("--arch", metavar="JSON", help="Instead of RUN: an architecture,"),
-        ] = None,
-        weights: Annotated[
-            Path | None, typer.Option("--weights", metavar="PTH", help="and its weights.")
-        ] = None,
+        untrained: Untrained = False,
+        arch: Arch = None,
+        weights: Weights = None,
         calibration: Annotated[
             str | None,
             typer.Option(
@@ -83,9 +75,7 @@ def register(app: typer.Typer) -> None:
         force: Annotated[
             bool, typer.Option("--force", help="Replace an earlier export in DIR.")
         ] = False,
-        threads: Annotated[
-            int | None, typer.Option("--threads", min=1, help="CPU threads; all cores.")
-        ] = None,
+        threads: Threads = None,
         json: Annotated[bool, typer.Option("--json", help="Print one JSON document.")] = False,
     ) -> None:
         """Write a pair as ONNX, TFLite and C, checked against what was searched and trained.

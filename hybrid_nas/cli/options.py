@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import partial
+from pathlib import Path
 from typing import Annotated, Any
 
 import typer
@@ -61,3 +62,19 @@ Guarantee = Annotated[
     ),
 ]
 """Promises, read by `hybrid_nas.routing.guarantees.parse_promise`."""
+
+Untrained = Annotated[
+    bool, typer.Option("--untrained", help="As the search left it, even if it was trained since.")
+]
+"""The pair before final training."""
+
+Arch = Annotated[
+    Path | None, typer.Option("--arch", metavar="JSON", help="Instead of RUN: an architecture,")
+]
+"""A network that is no run's: its JSON."""
+
+Weights = Annotated[Path | None, typer.Option("--weights", metavar="PTH", help="and its weights.")]
+"""A network that is no run's: its weights."""
+
+Threads = Annotated[int | None, typer.Option("--threads", min=1, help="CPU threads; all cores.")]
+"""CPU threads."""

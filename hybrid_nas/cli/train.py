@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from hybrid_nas.cli.options import coverage_option
+from hybrid_nas.cli.options import Threads, coverage_option
 from hybrid_nas.cli.output import console, emit_json, make_table
 from hybrid_nas.training.recipe import FinalRecipe
 
@@ -53,9 +53,7 @@ def register(app: typer.Typer) -> None:
         ] = None,
         seed: Annotated[int, typer.Option("--seed", min=0, help="Decides all that is random.")] = 0,
         device: Annotated[str, typer.Option("--device", help="cpu, cuda or auto.")] = "auto",
-        threads: Annotated[
-            int | None, typer.Option("--threads", min=1, help="CPU threads; all cores.")
-        ] = None,
+        threads: Threads = None,
         restart: Annotated[
             bool, typer.Option("--restart", help="Drop an unfinished training of this pair.")
         ] = False,

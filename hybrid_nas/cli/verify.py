@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from hybrid_nas.cli.export import check_only_files
-from hybrid_nas.cli.options import size_option
+from hybrid_nas.cli.options import Arch, Threads, Untrained, Weights, size_option
 from hybrid_nas.cli.output import console, emit_json, err_console
 from hybrid_nas.cli.progress import progress_bar
 from hybrid_nas.errors import InputError
@@ -56,17 +56,9 @@ def register(app: typer.Typer) -> None:
                 "--out", metavar="DIR", help="For code and programs; in the pair's folder."
             ),
         ] = None,
-        untrained: Annotated[
-            bool,
-            typer.Option("--untrained", help="As the search left it, even if it was trained."),
-        ] = False,
-        arch: Annotated[
-            Path | None,
-            typer.Option("--arch", metavar="JSON", help="Instead of RUN: an architecture,"),
-        ] = None,
-        weights: Annotated[
-            Path | None, typer.Option("--weights", metavar="PTH", help="and its weights.")
-        ] = None,
+        untrained: Untrained = False,
+        arch: Arch = None,
+        weights: Weights = None,
         calibration: Annotated[
             str | None,
             typer.Option(
@@ -75,9 +67,7 @@ def register(app: typer.Typer) -> None:
                 help="With --arch: data for activations and images, as for --data.",
             ),
         ] = None,
-        threads: Annotated[
-            int | None, typer.Option("--threads", min=1, help="CPU threads; all cores.")
-        ] = None,
+        threads: Threads = None,
         json: Annotated[bool, typer.Option("--json", help="Print one JSON document.")] = False,
     ) -> None:
         """Build a pair for a board, run it there, and compare with what was predicted.

@@ -10,13 +10,13 @@ from typing import Any, Literal
 import numpy as np
 import numpy.typing as npt
 import onnxruntime
-from onnxruntime.capi import onnxruntime_pybind11_state as runtime_state
 
 from hybrid_nas.data.cloud import CloudOutputs, check_classes, softmax
 from hybrid_nas.data.dataset import ImageSet
 from hybrid_nas.data.resize import resize_images
 from hybrid_nas.errors import InputError
 from hybrid_nas.files import sha256_of_file
+from hybrid_nas.onnx_errors import RUNTIME_ERRORS
 from hybrid_nas.typing import ByteArray, FloatArray
 
 OutputKind = Literal["auto", "logits", "probs"]
@@ -29,18 +29,6 @@ _DTYPES: dict[str, type[np.generic]] = {
     "tensor(uint8)": np.uint8,
 }
 _LUMA = np.array([0.299, 0.587, 0.114], np.float32)  # ITU-R BT.601
-_RUNTIME_ERRORS = (
-    RuntimeError,
-    ValueError,  # names in the file that are not UTF-8
-    runtime_state.Fail,
-    runtime_state.InvalidArgument,
-    runtime_state.InvalidGraph,
-    runtime_state.InvalidProtobuf,
-    runtime_state.NoModel,
-    runtime_state.NoSuchFile,
-    runtime_state.NotImplemented,
-    runtime_state.RuntimeException,
-)
 
 
 @dataclass(frozen=True)
@@ -164,7 +152,7 @@ class OnnxCloud:
             fed = np.concatenate([fed, np.repeat(fed[-1:], lacking, axis=0)])
         try:
             (raw,) = self._session.run([self._output], {self._input.name: fed})
-        except _RUNTIME_ERRORS as error:
+        except RUNTIME_ERRORS as error:
             raise InputError(
                 f"{self.name} cannot be run on images of {images.shape[1:]}: {_one_line(error)}"
             ) from error
@@ -223,7 +211,7 @@ def _open_session(path: Path, threads: int) -> onnxruntime.InferenceSession:
             providers=["CPUExecutionProvider"],
             enable_fallback=0,  # it prints on standard output, and there is nothing to fall back to
         )
-    except _RUNTIME_ERRORS as error:
+    except RUNTIME_ERRORS as error:
         raise InputError(f"{path} cannot be read as an ONNX model: {_one_line(error)}") from error
 
 

@@ -8,22 +8,14 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import onnxruntime
-from onnxruntime.capi import onnxruntime_pybind11_state as runtime_state
 
 from hybrid_nas.errors import HybridNasError
+from hybrid_nas.onnx_errors import RUNTIME_ERRORS
 
 Array = npt.NDArray[Any]
 
 INTEGER_KERNELS = {"session.qdqisint8allowed": "1"}
 """Without this, onnxruntime on x86 computes in float whatever it cannot turn into uint8."""
-_ERRORS = (
-    runtime_state.Fail,
-    runtime_state.InvalidArgument,
-    runtime_state.InvalidGraph,
-    runtime_state.InvalidProtobuf,
-    runtime_state.NotImplemented,
-    runtime_state.RuntimeException,
-)
 
 
 class OnnxFile:
@@ -49,7 +41,7 @@ class OnnxFile:
             self._session = onnxruntime.InferenceSession(
                 content, options, providers=["CPUExecutionProvider"]
             )
-        except _ERRORS as error:
+        except RUNTIME_ERRORS as error:
             raise HybridNasError(f"onnxruntime: {str(error).splitlines()[0]}") from error
         self.inputs = tuple(argument.name for argument in self._session.get_inputs())
         self.outputs = tuple(argument.name for argument in self._session.get_outputs())

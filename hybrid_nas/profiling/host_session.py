@@ -9,9 +9,9 @@ from pathlib import Path
 import numpy as np
 import onnx
 import onnxruntime
-from onnxruntime.capi import onnxruntime_pybind11_state as runtime_state
 
 from hybrid_nas.errors import HybridNasError
+from hybrid_nas.onnx_errors import RUNTIME_ERRORS
 from hybrid_nas.typing import FloatArray
 
 PROVIDER = "CPUExecutionProvider"
@@ -19,15 +19,6 @@ _BORDERS = frozenset({"Transpose", "ReorderInput", "ReorderOutput"})
 """Nodes that change the layout where a small model begins and ends; a network has none inside."""
 _KERNEL = "_kernel_time"
 _RUN = "model_run"
-_ERRORS = (
-    RuntimeError,
-    runtime_state.Fail,
-    runtime_state.InvalidArgument,
-    runtime_state.InvalidGraph,
-    runtime_state.InvalidProtobuf,
-    runtime_state.NotImplemented,
-    runtime_state.RuntimeException,
-)
 
 
 @dataclass(frozen=True)
@@ -68,7 +59,7 @@ class HostSession:
             self._binding = self._session.io_binding()
             self._bind()
             self.run()
-        except _ERRORS as error:
+        except RUNTIME_ERRORS as error:
             raise HybridNasError(f"onnxruntime: {str(error).splitlines()[0]}") from error
 
     def _bind(self) -> None:
