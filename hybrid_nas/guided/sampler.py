@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Mapping, Sequence
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -11,6 +12,7 @@ from optuna.distributions import BaseDistribution
 from optuna.samplers import BaseSampler, RandomSampler
 from optuna.study import Study
 from optuna.trial import FrozenTrial, TrialState
+from threadpoolctl import ThreadpoolController
 
 from hybrid_nas.errors import InputError
 from hybrid_nas.guided.effort import Effort
@@ -103,7 +105,7 @@ class GuidedSampler(BaseSampler):
         fixed = trial.system_attrs.get("fixed_params", {})
         if all(name in fixed for name in search_space):
             return {}  # enqueued: Optuna takes what the user chose
-        with self._lock:
+        with self._lock, _libraries().limit(limits=1, user_api="blas"):
             row = self._ask(study, trial)
         return self.parameters.params(row)
 
@@ -167,3 +169,9 @@ class GuidedSampler(BaseSampler):
                 effort=self._effort,
             )
         return self._engine
+
+
+@cache
+def _libraries() -> ThreadpoolController:
+    """What multiplies matrices here. With a few hundred scores further threads only wait."""
+    return ThreadpoolController()

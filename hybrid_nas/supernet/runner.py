@@ -9,7 +9,9 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import onnxruntime
@@ -50,10 +52,14 @@ class Timings:
     forward_s: float
 
 
-def inference_session(model: bytes, threads: int) -> onnxruntime.InferenceSession:
-    """An onnxruntime session on the CPU that does not spin while it waits."""
+def inference_session(model: bytes) -> onnxruntime.InferenceSession:
+    """An onnxruntime session on the CPU, of one thread.
+
+    Networks of a few million MACs are over before a second thread has begun to help: several
+    threads run batches of their own instead.
+    """
     options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = threads
+    options.intra_op_num_threads = 1
     options.inter_op_num_threads = 1
     options.log_severity_level = 3
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
@@ -94,7 +100,7 @@ class SubnetRunner:
         if size not in self._calibration_at:
             scaled = normalise(resize(self._calibration, size))
             self._calibration_at[size] = list(scaled.split(_CALIBRATION_BATCH))
-        recalibrate(network, self._calibration_at[size])
+        recalibrate(network, self._calibration_at[size], threads=self.threads)
         return network
 
     def _pixels(self, name: str, size: tuple[int, int]) -> torch.Tensor:
@@ -116,30 +122,40 @@ class SubnetRunner:
         calibrated = time.perf_counter()
         cuts = cut_blocks(self.supernet.space, genes) if self.stages else ()
         model = to_onnx(network, cuts)
-        session = inference_session(model.SerializeToString(), self.threads)
+        session = inference_session(model.SerializeToString())
         compiled = time.perf_counter()
-        outputs = {name: self._forward(session, self._pixels(name, size)) for name in names}
+        sets = {name: self._pixels(name, size) for name in names}
+        outputs = {name: forward(session, pixels, self.threads) for name, pixels in sets.items()}
         done = time.perf_counter()
         return outputs, Timings(
             extracted - begun, calibrated - extracted, compiled - calibrated, done - compiled
         )
 
-    @staticmethod
-    def _forward(session: onnxruntime.InferenceSession, pixels: torch.Tensor) -> NetworkOutputs:
-        parts = [
-            session.run(None, {"image": scale(batch).contiguous().numpy()})  # in the graph's order
-            for batch in pixels.split(_BATCH)
-        ]
-        features, logits, *stages = (np.concatenate(column) for column in zip(*parts, strict=True))
-        return NetworkOutputs(features, logits, tuple(stages))
+
+def forward(
+    session: onnxruntime.InferenceSession, pixels: torch.Tensor, threads: int
+) -> NetworkOutputs:
+    """Outputs of a session on resized images, uint8 (n, channels, h, w), in batches.
+
+    The same to the bit, however many threads share the batches.
+    """
+
+    def run(batch: torch.Tensor) -> list[Any]:
+        outputs: list[Any] = session.run(None, {"image": scale(batch).contiguous().numpy()})
+        return outputs  # in the graph's order
+
+    with ThreadPoolExecutor(threads) as pool:
+        parts = list(pool.map(run, pixels.split(_BATCH)))
+    features, logits, *stages = (np.concatenate(column) for column in zip(*parts, strict=True))
+    return NetworkOutputs(features, logits, tuple(stages))
 
 
 def run_network(network: StandaloneNet, images: ByteArray, *, threads: int = 1) -> NetworkOutputs:
     """Outputs of a calibrated network on stored images, uint8 (n, h, w, c)."""
-    session = inference_session(to_onnx(network).SerializeToString(), threads)
+    session = inference_session(to_onnx(network).SerializeToString())
     height, width, _ = network.architecture.input_shape
     parts = [
-        SubnetRunner._forward(session, resize(to_tensor(images[k : k + 1024]), (height, width)))
+        forward(session, resize(to_tensor(images[k : k + 1024]), (height, width)), threads)
         for k in range(0, len(images), 1024)
     ]
     return NetworkOutputs(
@@ -152,6 +168,7 @@ __all__ = [
     "NetworkOutputs",
     "SubnetRunner",
     "Timings",
+    "forward",
     "inference_session",
     "run_network",
 ]

@@ -88,3 +88,18 @@ def test_both_ways_of_preprocessing_give_the_same_numbers() -> None:
     assert torch.equal(first, last)
     assert first.is_contiguous() and last.is_contiguous(memory_format=torch.channels_last)
     np.testing.assert_allclose(first.numpy(), (stored / 255 - 0.5) / 0.5, atol=1e-6)
+
+
+def test_threads_change_no_bit() -> None:
+    space = load_space("mcunet", input_shape=(32, 32, 3), classes=5, choices={"width": [0.3]})
+    torch.manual_seed(0)
+    supernet = Supernet(space).eval()
+    rng = np.random.default_rng(0)
+    images = rng.integers(0, 256, (300, 32, 32, 3), dtype=np.uint8)
+    genes = tuple(space.sample(1, rng)[0].tolist())
+    found = [
+        SubnetRunner(supernet, images[:256], lambda _: images, threads=threads).run(genes, ("a",))
+        for threads in (1, 3)
+    ]
+    for one, three in zip(*([o["a"].features, o["a"].logits] for o, _ in found), strict=True):
+        np.testing.assert_array_equal(one, three)
