@@ -106,12 +106,7 @@ class ExportJob:
             return bundle.write_documents({"schema": SCHEMA, **document})
 
     def _c_network(self, exported: ExportedPair) -> CNetwork:
-        code, setup = c_network(exported, self._built_in(exported)), self.pair.setup
-        architecture = exported.network.architecture
-        if self.patches is not None:
-            return with_patches(code, architecture, self.patches)
-        limit = setup.limits.sram_bytes - setup.settings.reserve_sram_bytes
-        return with_patches(code, architecture, setup.settings.patches, limit)
+        return c_network(exported, self._built_in(exported), self.patches)
 
     def _built_in(self, exported: ExportedPair) -> float:
         """The coverage whose threshold is the one in force."""
@@ -163,12 +158,26 @@ class ExportJob:
         return compare_with_reference(exported, files).document()
 
 
-def c_network(exported: ExportedPair, coverage: float) -> CNetwork:
-    """The pair as the C exporter takes it, with the threshold of one coverage in force."""
-    return CNetwork.of(
+def c_network(exported: ExportedPair, coverage: float, patches: str | None = None) -> CNetwork:
+    """The pair as the C exporter takes it, with the threshold of one coverage in force.
+
+    Args:
+        exported: the pair.
+        coverage: of the threshold.
+        patches: as for `with_patches`; as the pair was searched, if None.
+
+    Raises:
+        InputError: the base has no int8 version, or such patches do not help.
+    """
+    setup, architecture = exported.pair.setup, exported.network.architecture
+    code = CNetwork.of(
         exported.network,
         exported.device,
         exported.subject.base.cuts,
-        hold_image=exported.pair.setup.settings.uplink_image == "input",
+        hold_image=setup.settings.uplink_image == "input",
         coverage=coverage,
     )
+    if patches is not None:
+        return with_patches(code, architecture, patches)
+    limit = setup.limits.sram_bytes - setup.settings.reserve_sram_bytes
+    return with_patches(code, architecture, setup.settings.patches, limit)

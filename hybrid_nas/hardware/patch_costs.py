@@ -15,7 +15,14 @@ from hybrid_nas.hardware.latency import LatencyModel
 from hybrid_nas.hardware.op_arrays import OpArrays
 from hybrid_nas.hardware.patch_memory import enough_pixels, extra_macs, stage_memory
 from hybrid_nas.hardware.patch_regions import StageSpans, is_stage
-from hybrid_nas.hardware.patches import CODE_BYTES, GRIDS, MAX_BLOCKS, check_runtime, table_bytes
+from hybrid_nas.hardware.patches import (
+    CODE_BYTES,
+    GRIDS,
+    MAX_BLOCKS,
+    check_runtime,
+    stack_bytes,
+    table_bytes,
+)
 from hybrid_nas.hardware.runtimes import Runtime
 from hybrid_nas.hardware.sram import Wiring
 from hybrid_nas.spaces.blocks import block_ops
@@ -239,6 +246,7 @@ class PatchCosts:
         for number in range(stages.buffers.shape[2]):
             rest = np.take_along_axis(whole.buffers[todo, :, number], np.maximum(ends, 0), axis=1)
             peak += np.maximum(stages.buffers[at, :, number], rest)
+        peak += stack_bytes(self._runtime)
         return np.where(there, peak + whole.beside[todo, None], _NONE)
 
     def _best(self, peaks: IntArray, macs: IntArray, whole: IntArray) -> IntArray:

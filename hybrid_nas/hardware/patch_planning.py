@@ -19,7 +19,7 @@ from hybrid_nas.hardware.patch_regions import (
     is_stage,
     pixels_suffice,
 )
-from hybrid_nas.hardware.patches import GRIDS, check_runtime
+from hybrid_nas.hardware.patches import GRIDS, check_runtime, stack_bytes
 from hybrid_nas.hardware.runtimes import Runtime, evaluate
 from hybrid_nas.hardware.sram import INPUT, SramPlan, Tensor, block_live_bytes, plan
 from hybrid_nas.hardware.uplink import NO_UPLINK, UplinkImage
@@ -178,6 +178,7 @@ class _Network:
             patched = replace(
                 self.whole,
                 live_bytes=tuple(live.tolist()),
+                persistent_bytes=self.whole.persistent_bytes + stack_bytes(self.runtime),
                 buffer_bytes={name: max(after, within) for (name, after), within in own},
                 tensors=_tensors(self.whole.tensors, stage, k),
             )

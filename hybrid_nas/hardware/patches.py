@@ -25,6 +25,9 @@ MAX_BLOCKS = 8
 CODE_BYTES = 650
 """Code that the exported C code adds for patches, bytes: 490 to 690 were seen on Cortex-M7 with
 GCC 12.2 and -O2 (benchmarks/patches.py)."""
+STACK_BYTES = 248
+"""Stack that patches take beside what the exported C code takes without them, bytes: 684 to 692
+were seen with them, at least 452 without, by `hybrid-nas verify` on Cortex-M7 (GCC 12.2, -O2)."""
 _STAGE_BYTES, _OP_BYTES, _SPAN_BYTES, _POINTER_BYTES = 28, 32, 4, 4  # of firmware/patches, 32 bits
 _WINDOW_BYTES = 44  # hnas_window, which additions need with patches alone
 
@@ -83,3 +86,8 @@ def stage_bytes(ops: Sequence[OpSpec], patches: Patches) -> int:
     """`table_bytes` of a network's stage."""
     additions = sum(op.op == "add" for op in ops[: patches.n_ops])
     return table_bytes(patches.n_ops, additions, patches.grid)
+
+
+def stack_bytes(runtime: Runtime) -> int:
+    """What patches take of the stack; known of the runtime with kernels of our own alone."""
+    return STACK_BYTES if runtime.sram.own_kernels else 0

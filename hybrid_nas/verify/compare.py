@@ -26,6 +26,7 @@ class Reference:
         send_score: float32 (n,); None without a router.
         sent: (n,); None without a router.
         labels: (n,), or None where nobody knows.
+        first: the first operator that is looked at; those before it run patch by patch.
     """
 
     images: ByteArray
@@ -33,6 +34,7 @@ class Reference:
     send_score: Float32Array | None = None
     sent: BoolArray | None = None
     labels: IntArray | None = None
+    first: int = 0
 
     @classmethod
     def of(cls, graph: Int8Graph, images: ByteArray, labels: IntArray | None = None) -> Reference:
@@ -52,7 +54,7 @@ class Reference:
     def first_difference(self, image: int, trace: Sequence[OpTrace]) -> int | None:
         """The first operator whose output's CRC is another than here."""
         for op, (seen, output) in enumerate(zip(trace, self.outputs, strict=True)):
-            if seen.crc != zlib.crc32(output[image].tobytes()):
+            if op >= self.first and seen.crc != zlib.crc32(output[image].tobytes()):
                 return op
         return None
 
@@ -82,7 +84,7 @@ class Agreement:
 
     Attributes:
         images: how many.
-        exact_ops: for each operator, images whose output is the same to the bit.
+        exact_ops: for each operator that is looked at, images whose output is the same to the bit.
         differences: where each other image first differs.
         exact_scores, same_class: images with the same scores, the same class.
         exact_send_scores, same_decisions: the same send score to the bit, the same decision; None
@@ -168,7 +170,7 @@ def _exact_ops(reference: Reference, traces: Sequence[Sequence[OpTrace]]) -> tup
         for op, seen in enumerate(trace):
             wanted = zlib.crc32(reference.outputs[op][image].tobytes())
             counts[op] += seen.crc == wanted
-    return tuple(counts)
+    return tuple(counts[reference.first :])
 
 
 def _differences(reference: Reference, seen: Seen) -> tuple[Difference, ...]:

@@ -14,9 +14,10 @@ from hybrid_nas.export.c_code.network import CNetwork
 from hybrid_nas.export.c_code.project import write_c_project
 from hybrid_nas.export.device_router import DeviceRouter
 from hybrid_nas.hardware.latency_files import table_for
+from hybrid_nas.hardware.patches import STACK_BYTES
 from hybrid_nas.typing import ByteArray, Float32Array, IntArray
 from hybrid_nas.verify.boards import VerifyBoard, load_verify_board
-from hybrid_nas.verify.build import Program, Project, build_program
+from hybrid_nas.verify.build import NETWORK_STACK_BYTES, Program, Project, build_program
 from hybrid_nas.verify.compare import Reference, compare, compare_outside
 from hybrid_nas.verify.compiler import Compiler
 from hybrid_nas.verify.device import Device
@@ -88,7 +89,8 @@ class VerifyJob:
             InputError: no compiler.
         """
         written = write_c_project(self.network, self.out / "project")
-        project = Project(written.sources, (written.include,))
+        stack_bytes = NETWORK_STACK_BYTES + (STACK_BYTES if self.network.patches else 0)
+        project = Project(written.sources, (written.include,), stack_bytes)
         plain, traced = (
             build_program(
                 project,
@@ -144,7 +146,8 @@ class VerifyJob:
             unit=seen.unit,
             total=float(total) * seen.unit.per_tick,
             specs=tuple(self.network.graph.specs),
-            op_times=tuple((ticks.mean(0) * seen.unit.per_tick).tolist()),
+            op_times=tuple((ticks.mean(0)[reference.first :] * seen.unit.per_tick).tolist()),
+            patches=self.network.patches,
             images_from=self.images_from,
             agreement=compare(reference, seen),
             outside=tuple(compare_outside(who, scores, seen.inferences) for who, scores in outside),
@@ -153,6 +156,7 @@ class VerifyJob:
     def _reference(self, images: ByteArray, labels: IntArray | None) -> Reference:
         graph, router = self.network.graph, self.network.router
         found = Reference.of(graph, images, labels)
+        found = replace(found, first=self.network.first_whole)
         if router is None:
             return found
         score = _send_score(self.network, router, found)

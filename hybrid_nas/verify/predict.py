@@ -28,7 +28,7 @@ class Prediction:
         sram_bytes: with variables and stack.
         flash_bytes: constants and code.
         total: time of an inference, in the unit of the device's; None without a latency table.
-        ops: of each operator, in that unit.
+        ops: of each operator, in that unit; of a stage that runs in patches, together.
     """
 
     arena_bytes: int
@@ -59,10 +59,10 @@ def predict(network: CNetwork, table: LatencyTable | None, unit: str) -> Predict
             specs, shape, runtime, patches, held, hold=hold, router_bytes=deciding
         )
         memory, tables = patched.plan, stage_bytes(specs, patches) + CODE_BYTES
-    own = runtime.sram.fixed_bytes
     constants = 0 if router is None else router.flash_bytes
     total: float | None = None
-    ops: tuple[float | None, ...] = (None,) * len(specs)
+    first = network.first_whole
+    ops: tuple[float | None, ...] = (None,) * (len(specs) - first)
     if table is not None:
         model = LatencyModel(table)
         in_unit = 1.0 if unit == "ms" else 1.0 / table.identity.unit_ms
@@ -74,9 +74,10 @@ def predict(network: CNetwork, table: LatencyTable | None, unit: str) -> Predict
         if router is not None:
             whole += model.ms_per_router_mac * _router_macs(network)
         total = float(whole) * in_unit
-        ops = tuple((each * in_unit).tolist())
+        times = (each * in_unit).tolist()
+        ops = (sum(times[: first + 1]), *times[first + 1 :])
     return Prediction(
-        arena_bytes=memory.peak_bytes - own,
+        arena_bytes=memory.peak_bytes - memory.persistent_bytes,
         sram_bytes=memory.peak_bytes,
         flash_bytes=flash_bytes(specs, runtime, router_bytes=constants) + tables,
         total=total,

@@ -8,6 +8,7 @@ from typing import Any
 from hybrid_nas.errors import HybridNasError
 from hybrid_nas.export.c_code.plan import op_name
 from hybrid_nas.hardware.latency_table import LatencyTable
+from hybrid_nas.hardware.patch_regions import Patches
 from hybrid_nas.spaces.opspec import OpSpec
 from hybrid_nas.verify.build import FlashSizes
 from hybrid_nas.verify.compare import Agreement, OutsideAgreement
@@ -61,10 +62,11 @@ class Verification:
         unit: of times.
         total: observed time of an inference, mean over the images.
         specs: the operators.
-        op_times: observed, mean over the images.
+        op_times: observed, mean over the images; of a stage that runs in patches, together.
         images_from: where images are from, in words.
         agreement: with the integer reference.
         outside: agreement with other runtimes.
+        patches: of the first operators, if they run patch by patch.
     """
 
     network: str
@@ -84,6 +86,7 @@ class Verification:
     images_from: str
     agreement: Agreement
     outside: tuple[OutsideAgreement, ...] = ()
+    patches: Patches | None = None
 
     @property
     def op_names(self) -> tuple[str, ...]:
@@ -101,12 +104,18 @@ class Verification:
         )
 
     @property
+    def first(self) -> int:
+        """The first operator that is looked at; its time is that of all that run in patches."""
+        return 0 if self.patches is None else self.patches.n_ops - 1
+
+    @property
     def ops(self) -> tuple[Quantity, ...]:
-        """Time of each operator."""
+        """Time of each operator from `first` on."""
+        names = self.op_names[self.first :]
         return tuple(
             Quantity(name, self.unit.name, predicted, observed)
             for name, predicted, observed in zip(
-                self.op_names, self.prediction.ops, self.op_times, strict=True
+                names, self.prediction.ops, self.op_times, strict=True
             )
         )
 
@@ -128,7 +137,7 @@ class Verification:
         if not found.exact:
             wrong = [
                 name
-                for name, n in zip(self.op_names, found.exact_ops, strict=True)
+                for name, n in zip(self.op_names[self.first :], found.exact_ops, strict=True)
                 if n < found.images
             ]
             raise HybridNasError(

@@ -23,7 +23,8 @@ def op_rows(found: Verification) -> list[Row]:
     return [
         [f"{number}: {describe_op(spec)}", *_bare_cells(one), f"{exact} of {n}"]
         for number, (one, spec, exact) in enumerate(
-            zip(found.ops, found.specs, found.agreement.exact_ops, strict=True)
+            zip(found.ops, found.specs[found.first :], found.agreement.exact_ops, strict=True),
+            found.first,
         )
     ]
 
@@ -41,6 +42,11 @@ def readings(found: Verification) -> Iterator[str]:
         f"{describe_bytes(found.flash_limit_bytes)} of flash: "
         f"{'fits' if found.fits else 'DOES NOT FIT'}."
     )
+    if found.patches is not None:
+        yield (
+            f"The first {found.patches.n_ops} operators run in {found.patches.grid} patches; row "
+            f"{found.first} has their times together."
+        )
     n = agreed.images
     of = f" ({found.images_from})" if found.images_from else ""
     exact_ops = sum(count == n for count in agreed.exact_ops)

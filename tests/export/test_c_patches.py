@@ -18,7 +18,7 @@ from hybrid_nas.export.c_code.patch_choice import patches_document, with_patches
 from hybrid_nas.export.c_code.project import write_c_project
 from hybrid_nas.hardware.patch_planning import plan_patches
 from hybrid_nas.hardware.patch_regions import Grid, Patches
-from hybrid_nas.hardware.patches import GRIDS
+from hybrid_nas.hardware.patches import GRIDS, STACK_BYTES
 from hybrid_nas.hardware.runtimes import load_runtime
 from hybrid_nas.quantise.int8_graph import Int8Graph
 from hybrid_nas.quantise.int8_reference import int8_image, run_int8
@@ -82,7 +82,8 @@ def test_a_subnet_is_bit_exact_and_as_small_as_predicted(
     runtime = load_runtime("hnas-c")
     predicted = plan_patches(graph.specs, graph.input_shape, runtime, network.patches).peak_bytes
     arena = network.plan().arena_bytes
-    assert arena == predicted - runtime.sram.fixed_bytes < whole.plan().arena_bytes
+    beside = runtime.sram.fixed_bytes + STACK_BYTES
+    assert arena == predicted - beside < whole.plan().arena_bytes
     written = json.loads((tmp_path / "plan.json").read_text())
     assert written["patches"] == {
         "operators": network.patches.n_ops,

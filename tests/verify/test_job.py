@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -11,6 +12,7 @@ from hybrid_nas.cli.output import json_text
 from hybrid_nas.errors import HybridNasError, InputError
 from hybrid_nas.export.c_code.network import CNetwork
 from hybrid_nas.export.device_router import DeviceRouter
+from hybrid_nas.hardware.patch_regions import Grid, Patches
 from hybrid_nas.quantise.int8_graph import Int8Graph, Int8Op
 from hybrid_nas.routing.designs import design
 from hybrid_nas.spaces.opspec import OpSpec
@@ -185,3 +187,24 @@ def test_a_real_board_needs_a_port_and_an_emulated_one_none() -> None:
         check_device("stm32f746", None)
     with pytest.raises(InputError, match="emulated-cortex-m7 is emulated"):
         check_device("emulated-cortex-m7", "/dev/ttyACM0")
+
+
+@needs_compiler
+@needs_qemu
+def test_a_stage_in_patches_is_one_step(tmp_path: Path, found: Verification) -> None:
+    patches = Patches(5, Grid(2, 2))
+    patched = replace(network(), patches=patches)
+    job = VerifyJob(patched, BOARD, tmp_path, sram_bytes=65536, flash_bytes=65536)
+    seen = job.run(IMAGES, LABELS)
+    assert seen.agreement.exact and len(seen.agreement.exact_ops) == len(SPECS) - 4
+    seen.require_exact()
+    assert seen.prediction.arena_bytes == seen.memory.arena_high < found.memory.arena_high
+    assert 0 <= seen.prediction.sram_bytes - seen.memory.total <= 256
+    assert [one.name for one in seen.ops] == [one.name for one in found.ops][4:]
+    # halos are computed twice, and all of the stage is one time
+    assert seen.ops[0].observed is not None and seen.ops[1].observed is not None
+    assert seen.ops[0].observed > sum(found.op_times[:5])
+    assert seen.ops[1].observed == pytest.approx(found.op_times[5], rel=0.01)
+    assert [str(row[0]).split(":")[0] for row in op_rows(seen)] == ["4", "5", "6", "7", "8"]
+    assert "first 5 operators run in 2x2 patches" in " ".join(readings(seen))
+    assert len(seen.document()["ops"]) == len(SPECS) - 4
