@@ -27,6 +27,7 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 import numpy as np
 import optuna
+from dynast_nsga2 import dynast_nsga2
 from exhaustive_space import search_settings
 from exhaustive_table import PROBLEMS, TABLE, Table, TableProblem, Truth, evaluations_to
 from exhaustive_table import table_problem as problem_of
@@ -111,21 +112,10 @@ def run_optuna(task: Task, seed: int, evaluations: int, enough: float) -> Run:
 
 
 def run_pymoo(task: Task, seed: int, evaluations: int, enough: float) -> Run:
-    """NSGA-II with the operators that DyNAS-T gives pymoo: population 50, SBX, polynomial."""
-    from pymoo.algorithms.moo.nsga2 import NSGA2
+    """`dynast_nsga2` on the task."""
     from pymoo.core.problem import Problem as PymooProblem
-    from pymoo.operators.crossover.sbx import SBX
-    from pymoo.operators.mutation.pm import PM
-    from pymoo.operators.repair.rounding import RoundingRepair
-    from pymoo.operators.sampling.rnd import IntegerRandomSampling
 
-    algorithm = NSGA2(
-        pop_size=50,
-        sampling=IntegerRandomSampling(),
-        crossover=SBX(prob=0.9, eta=15.0, vtype=float, repair=RoundingRepair()),
-        mutation=PM(prob=0.02, eta=20.0, vtype=float, repair=RoundingRepair()),
-        eliminate_duplicates=True,
-    )
+    algorithm = dynast_nsga2()
     last = np.array(list(task.problem.candidates.sizes.values())) - 1
     problem = PymooProblem(
         n_var=len(last), n_obj=2, n_ieq_constr=1, xl=np.zeros(len(last)), xu=last, vtype=int

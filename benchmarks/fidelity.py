@@ -116,7 +116,7 @@ class SharedTeacher:
 
 @dataclass(frozen=True)
 class ChosenPair(RunPair):
-    """A pair of the run's space, whether or not it is on the front."""
+    """A pair of the run's space, whether or not it is on the front; nothing of it is written."""
 
     chosen: Candidate
 
@@ -124,11 +124,6 @@ class ChosenPair(RunPair):
     def candidate(self) -> Candidate:
         """The one that was chosen."""
         return self.chosen
-
-    @property
-    def folder(self) -> Path:
-        """There is none."""
-        raise NotImplementedError("the study writes no pairs")
 
 
 def front_candidates(setup: SearchSetup, directory: RunDirectory, count: int) -> list[Candidate]:

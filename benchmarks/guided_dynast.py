@@ -28,6 +28,7 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 import numpy as np
 import optuna
+from dynast_nsga2 import dynast_nsga2
 from optuna.distributions import IntDistribution
 from optuna.samplers import BaseSampler, GPSampler, NSGAIISampler, RandomSampler, TPESampler
 
@@ -124,21 +125,10 @@ def run_optuna(task: Task, sampler: BaseSampler, evaluations: int) -> Run:
 
 
 def run_pymoo(task: Task, seed: int, evaluations: int) -> Run:
-    """NSGA-II with the operators that DyNAS-T gives pymoo: population 50, SBX, polynomial."""
-    from pymoo.algorithms.moo.nsga2 import NSGA2
+    """`dynast_nsga2` on the task."""
     from pymoo.core.problem import Problem as PymooProblem
-    from pymoo.operators.crossover.sbx import SBX
-    from pymoo.operators.mutation.pm import PM
-    from pymoo.operators.repair.rounding import RoundingRepair
-    from pymoo.operators.sampling.rnd import IntegerRandomSampling
 
-    algorithm = NSGA2(
-        pop_size=50,
-        sampling=IntegerRandomSampling(),
-        crossover=SBX(prob=0.9, eta=15.0, vtype=float, repair=RoundingRepair()),
-        mutation=PM(prob=0.02, eta=20.0, vtype=float, repair=RoundingRepair()),
-        eliminate_duplicates=True,
-    )
+    algorithm = dynast_nsga2()
     problem = PymooProblem(n_var=GENES, n_obj=2, xl=0, xu=2, vtype=int)
     algorithm.setup(problem, termination=("n_eval", evaluations), seed=seed, verbose=False)
     losses: list[tuple[float, float]] = []

@@ -60,6 +60,11 @@ class Patches:
     n_ops: int
     grid: Grid
 
+    @property
+    def last_op(self) -> int:
+        """The stage's last operator: the first whose whole output is ever in memory."""
+        return self.n_ops - 1
+
 
 @dataclass(frozen=True, eq=False)
 class AxisSpans:

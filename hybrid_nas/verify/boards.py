@@ -6,12 +6,11 @@ from dataclasses import dataclass
 from functools import cache
 from typing import Any
 
-import yaml
-
-from hybrid_nas.errors import HybridNasError, InputError
+from hybrid_nas.errors import InputError
 from hybrid_nas.hardware.boards import load_board
 from hybrid_nas.resources import firmware_dir
 from hybrid_nas.units import describe_bytes
+from hybrid_nas.yaml_documents import file_yaml
 
 _SCHEMA = "hybrid-nas/verify-boards/1"
 
@@ -108,14 +107,8 @@ def load_verify_board(board_id: str) -> VerifyBoard:
 
 @cache
 def _boards() -> dict[str, VerifyBoard]:
-    path = firmware_dir() / "verify" / "boards.yaml"
-    try:
-        document: dict[str, Any] = yaml.safe_load(path.read_text(encoding="utf-8"))
-        if document["schema"] != _SCHEMA:
-            raise ValueError(f"schema {document['schema']!r}, expected {_SCHEMA!r}")
-        return {name: _board(name, entry) for name, entry in document["boards"].items()}
-    except (OSError, yaml.YAMLError, KeyError, TypeError, ValueError) as error:
-        raise HybridNasError(f"{path}: {error}; install the package again") from error
+    document = file_yaml(firmware_dir() / "verify" / "boards.yaml", _SCHEMA)
+    return {name: _board(name, entry) for name, entry in document["boards"].items()}
 
 
 def _board(board_id: str, entry: dict[str, Any]) -> VerifyBoard:

@@ -155,8 +155,9 @@ class VerifyJob:
 
     def _reference(self, images: ByteArray, labels: IntArray | None) -> Reference:
         graph, router = self.network.graph, self.network.router
-        found = Reference.of(graph, images, labels)
-        found = replace(found, first=self.network.first_whole)
+        patches = self.network.patches
+        first = 0 if patches is None else patches.last_op
+        found = replace(Reference.of(graph, images, labels), first=first)
         if router is None:
             return found
         score = _send_score(self.network, router, found)

@@ -61,7 +61,7 @@ def predict(network: CNetwork, table: LatencyTable | None, unit: str) -> Predict
         memory, tables = patched.plan, stage_bytes(specs, patches) + CODE_BYTES
     constants = 0 if router is None else router.flash_bytes
     total: float | None = None
-    first = network.first_whole
+    first = 0 if patches is None else patches.last_op
     ops: tuple[float | None, ...] = (None,) * (len(specs) - first)
     if table is not None:
         model = LatencyModel(table)

@@ -106,7 +106,7 @@ class Verification:
     @property
     def first(self) -> int:
         """The first operator that is looked at; its time is that of all that run in patches."""
-        return 0 if self.patches is None else self.patches.n_ops - 1
+        return 0 if self.patches is None else self.patches.last_op
 
     @property
     def ops(self) -> tuple[Quantity, ...]:

@@ -43,11 +43,6 @@ class CNetwork:
     coverage: float = DEFAULT_COVERAGE
     patches: Patches | None = None
 
-    @property
-    def first_whole(self) -> int:
-        """The first operator whose whole output is there: the last of a stage in patches."""
-        return 0 if self.patches is None else self.patches.n_ops - 1
-
     def __post_init__(self) -> None:
         if len(self.classes) != self.graph.classes:
             raise InputError(
