@@ -14,7 +14,7 @@ from hybrid_nas.training.recipe import FinalRecipe
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from hybrid_nas.training.trainer import TrainingState
+    from hybrid_nas.training.progress import TrainingState
 
 _RECIPE = FinalRecipe()
 

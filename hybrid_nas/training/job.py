@@ -27,8 +27,10 @@ from hybrid_nas.supernet.distributed import ALONE, Team
 from hybrid_nas.supernet.network_file import save_network
 from hybrid_nas.training.cloud_side import CloudSide
 from hybrid_nas.training.int8_base import Int8Base, op_cuts, save_base
+from hybrid_nas.training.progress import RoundFigures, TrainingState
 from hybrid_nas.training.recipe import FinalRecipe
-from hybrid_nas.training.trainer import PairPlan, PairTrainer, RoundFigures, TrainingState
+from hybrid_nas.training.router_turn import PairPlan
+from hybrid_nas.training.trainer import PairTrainer
 
 SCHEMA = "hybrid-nas/final-training/1"
 CLOUD_FILE = "cloud.pt"

@@ -17,11 +17,10 @@ import math
 import time
 from collections.abc import Callable
 from copy import deepcopy
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 from torch import Tensor, nn
 
@@ -29,73 +28,24 @@ from hybrid_nas.data.dataset import Dataset
 from hybrid_nas.errors import HybridNasError, InputError
 from hybrid_nas.files import atomic_write
 from hybrid_nas.quantise.float_graph import GraphOutputs
-from hybrid_nas.routing.designs import RouterDesign
 from hybrid_nas.routing.fitted import FittedRouter
-from hybrid_nas.routing.outputs import ModelOutputs
-from hybrid_nas.routing.scoring import fit_pair_router
 from hybrid_nas.supernet.batches import TrainingBatches
 from hybrid_nas.supernet.checkpoint import read_tensors, to_bytes
 from hybrid_nas.supernet.distributed import ALONE, Team
 from hybrid_nas.training.cloud_side import CloudSide
 from hybrid_nas.training.int8_base import Int8Base, router_inputs
-from hybrid_nas.training.judging import hybrid_out_of_fold, judging_folds
+from hybrid_nas.training.judging import judging_folds
+from hybrid_nas.training.progress import RoundFigures, TrainingState
 from hybrid_nas.training.recipe import FinalRecipe
+from hybrid_nas.training.router_turn import PairPlan, RouterTurn
 from hybrid_nas.training.weighting import (
     base_weights,
     cloud_weights,
     weighted_loss,
     weighted_soft_loss,
 )
-from hybrid_nas.typing import BoolArray, IntArray
 
 _REMEMBERED = 0.95
-
-
-@dataclass(frozen=True)
-class RoundFigures:
-    """The pair after a round, on the ``fit`` split: accuracies are fractions.
-
-    Attributes:
-        round: 0 before any training.
-        hybrid, stderr: at exactly the target coverage, routers out of fold, and the standard error
-            by group.
-        base: of the base alone.
-        cloud: of the cloud alone; None without one.
-    """
-
-    round: int
-    hybrid: float
-    stderr: float
-    base: float
-    cloud: float | None
-
-
-@dataclass(frozen=True)
-class TrainingState:
-    """Where a training is, for whoever shows it; `loss` is smoothed."""
-
-    step: int
-    steps: int
-    loss: float
-    images_per_s: float
-    rounds: tuple[RoundFigures, ...]
-
-
-@dataclass(frozen=True)
-class PairPlan:
-    """What is trained and for what.
-
-    Attributes:
-        design, router_objective: of the router.
-        coverages: thresholds are set for all; the `target` is what training aims at.
-        origin: digests of what decides the result, checked when a checkpoint is resumed.
-    """
-
-    design: RouterDesign
-    router_objective: str
-    coverages: tuple[float, ...]
-    target: float
-    origin: dict[str, str]
 
 
 class PairTrainer:
@@ -163,32 +113,10 @@ class PairTrainer:
 
     def fit_router(self) -> FittedRouter:
         """A router for the base as it is now."""
-        return self._router_fitter()[0](None)
+        return self._turn().fitted()
 
-    def _router_fitter(self) -> tuple[Callable[[IntArray | None], FittedRouter], ModelOutputs]:
-        """What fits a router to rows of the ``fit`` split, and the base's outputs on all of it."""
-        fit = self.base.outputs(self.data.split("fit"), "the base on split fit")
-        threshold = self.base.outputs(self.data.split("threshold"), "the base on split threshold")
-        correct = self._cloud_correct()
-        answers = None if self.cloud is None else self.cloud.answers("fit")
-
-        def fitted(rows: IntArray | None) -> FittedRouter:
-            index = np.arange(fit.n) if rows is None else rows
-            return fit_pair_router(
-                self.plan.design,
-                fit.take(index),
-                None if correct is None else correct[index],
-                threshold,
-                self.plan.coverages,
-                objective=self.plan.router_objective,
-                cloud=None if answers is None else answers.take(index),
-                seed=self.recipe.seed,
-            )
-
-        return fitted, fit
-
-    def _cloud_correct(self) -> BoolArray | None:
-        return None if self.cloud is None else self.cloud.correct("fit")
+    def _turn(self) -> RouterTurn:
+        return RouterTurn.of(self.base, self.data, self.cloud, self.plan, self.recipe.seed)
 
     def _end_round(self, *, calibrate: bool) -> None:
         """On process 0: measure ranges anew, judge; the others then stand where it stands."""
@@ -200,18 +128,9 @@ class PairTrainer:
 
     def _judge(self) -> None:
         """Fit the router, see how good the pair is, remember the best state."""
-        fitter, fit = self._router_fitter()
-        self._router, correct = fitter(None), self._cloud_correct()
-        hybrid = hybrid_out_of_fold(fitter, fit, correct, self._folds, self.plan.target)
-        self.rounds.append(
-            RoundFigures(
-                round=len(self.rounds),
-                hybrid=hybrid.value,
-                stderr=hybrid.stderr,
-                base=float(fit.correct.mean()),
-                cloud=None if correct is None else float(correct.mean()),
-            )
-        )
+        turn = self._turn()
+        self._router = turn.fitted()
+        self.rounds.append(turn.figures(len(self.rounds), self._folds))
         if self.best_round.round == self.rounds[-1].round:
             self._best = self._weights()
 

@@ -23,8 +23,8 @@ from hybrid_nas.supernet.cloud import open_supernet_cloud
 from hybrid_nas.training.int8_base import load_base
 from hybrid_nas.training.job import CLOUD_FILE, FinalJob, RunPair
 from hybrid_nas.training.judging import hybrid_out_of_fold, judging_folds
+from hybrid_nas.training.progress import TrainingState
 from hybrid_nas.training.recipe import FinalRecipe
-from hybrid_nas.training.trainer import TrainingState
 from hybrid_nas.training.weighting import base_weights, cloud_weights, weighted_loss
 from hybrid_nas.typing import FloatArray, IntArray
 from tests.search.conftest import TinyInputs
