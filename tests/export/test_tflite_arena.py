@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given, settings
 
 from benchmarks.tflm_arena import compare, feasible, host_runtime, shaped_network
+from hybrid_nas.export.tflite_borders import aligned
 from hybrid_nas.export.tflite_file import tflite_bytes
 from hybrid_nas.export.tflite_graph import tflite_graph
 from hybrid_nas.export.tflite_judges import Tflm
@@ -50,12 +51,17 @@ def test_the_head_is_the_files_plan_to_the_byte() -> None:
 @settings(max_examples=40)
 @given(graphs())
 def test_the_plan_in_the_file_is_as_small_as_the_prediction(ops: tuple[OpSpec, ...]) -> None:
-    """Any wiring; the placement may miss the largest moment on graphs that are no chains."""
+    """Any wiring; the placement may miss the largest moment on graphs that are no chains.
+
+    The file ends by reshaping the last output into scores, of which networks have few;
+    here that may be the largest moment.
+    """
     graph = tflite_graph(random_graph(ops))
     shape = random_graph(ops).input_shape
     predicted = plan(ops, shape, load_runtime("tflm-export"))
     tensors = max(predicted.live_bytes)
-    assert tensors <= arena_bytes(graph) <= 1.25 * tensors + 64
+    reshaping = 2 * aligned(graph.tensors[graph.result].elements)
+    assert tensors <= arena_bytes(graph) <= 1.25 * max(tensors, reshaping) + 64
 
 
 def test_copies_are_counted_where_no_kernel_avoids_them() -> None:
