@@ -3,8 +3,8 @@
     python -m benchmarks.verify_pairs runs/search-1
 
 Ten pairs are spread over the front. Each is exported, built for each board and run there; the same
-images go through the integer reference, the exported C on this computer (gcc), LiteRT's reference
-kernels and onnxruntime. Prints a row for each pair and board, then a line for each bar, and fails
+images go through the integer reference, the exported C on this computer (gcc), LiteRT and
+onnxruntime. Prints a row for each pair and board, then a line for each bar, and fails
 (exit status 1) where one is missed. Needs what `hybrid-nas verify` needs, gcc, and ai-edge-litert.
 """
 
@@ -28,13 +28,12 @@ from hybrid_nas.training.job import RunPair
 from hybrid_nas.verify.boards import load_verify_board
 from hybrid_nas.verify.compare import Reference
 from hybrid_nas.verify.job import VerifyJob
-from hybrid_nas.verify.outside import Outside, onnxruntime_scores, outside_scores
+from hybrid_nas.verify.outside import LITERT, Outside, onnxruntime_scores, outside_scores
 from hybrid_nas.verify.report import Quantity, Verification
 from hybrid_nas.verify.subject import Subject, pair_subject
 from tests.export.c_host import HostNetwork
 
 BOARDS = ("emulated-cortex-m4", "emulated-cortex-m7")
-LITERT = "LiteRT, reference kernels"
 
 
 @dataclass(frozen=True)

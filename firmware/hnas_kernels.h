@@ -2,13 +2,14 @@
  * that computes it. firmware/kernels/ implements it in C; a vendor's library can stand in its place
  * (docs/firmware.md).
  *
- * Tensors are int8, channels last (height, width, channel), batch size 1. Arithmetic is TFLite's
- * for int8, as released (two roundings), and so that of TensorFlow Lite for Microcontrollers and,
- * by default, of CMSIS-NN:
+ * Tensors are int8, channels last (height, width, channel), batch size 1. Arithmetic is XNNPACK's
+ * for int8, which LiteRT runs by default, and that of onnxruntime's integer convolutions:
  *
  *   accumulator[c] = bias[c] + sum of (x + input_offset) * w
- *   high = round(accumulator * 2^max(shift[c], 0) * multiplier[c] * 2^-31), halves upwards
- *   y = clamp(round(high * 2^min(shift[c], 0)) + output_offset), halves away from zero
+ *   y = clamp(round((float)accumulator * scale[c]) + output_offset)
+ *
+ * in float32, where round() takes halves to even. The kernels here give the same to the bit on cores
+ * with a floating-point unit and, in integers, on those without.
  *
  * Outside the image x + input_offset is 0. A window must touch the image somewhere. The output may
  * not overlap the input, except where a function says so. Nothing needs an alignment except
@@ -36,18 +37,17 @@ typedef struct {
     int32_t input_offset;      /* minus the input's zero point, -127 to 128 */
     int32_t output_offset;     /* the output's zero point */
     int32_t low, high;         /* clamp: the fused activation */
-    const int32_t *multiplier; /* Q31, in [2^30, 2^31); one per output channel */
-    const int32_t *shift;      /* -31 to 30, negative to the right; one per output channel */
+    const float *scale;        /* at least 0, below 2^8; one per output channel */
     const int32_t *bias;       /* one per output channel, or NULL */
 } hnas_requant;
 
-/* Addition: y = (a + a_offset) * a_scale + (b + b_offset) * b_scale, computed as TFLite does: both
- * terms shifted left by left_shift (20) and scaled, the sum scaled back. */
+/* Addition: y = clamp(((a * a_multiplier + b * b_multiplier + bias) >> shift) + output_offset).
+ * Multipliers are the operands' scales over the output's, times 2^shift, at most 2^21; `bias` is what
+ * the zero points come to, and the half that rounds. shift is 1 to 30. */
 typedef struct {
-    int32_t a_offset, a_multiplier, a_shift;
-    int32_t b_offset, b_multiplier, b_shift;
-    int32_t left_shift;
-    int32_t output_offset, output_multiplier, output_shift;
+    int32_t a_multiplier, b_multiplier;
+    int32_t bias, shift;
+    int32_t output_offset;
     int32_t low, high;
 } hnas_add_params;
 

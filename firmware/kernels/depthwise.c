@@ -16,7 +16,8 @@ struct line {
     const int16_t *weights; /* of the channel, rows of an even length */
     int32_t kernel_h, kernel_w, stride;
     int32_t out_w, out_c;
-    int32_t bias, multiplier, shift, output_offset, low, high;
+    float scale;
+    int32_t bias, output_offset, low, high;
 };
 
 HNAS_INLINE int32_t even(int32_t n)
@@ -77,15 +78,16 @@ HNAS_INLINE void neighbours(int32_t outputs, int32_t kernel_h, int32_t kernel_w,
     const int32_t *row = l->row;
     for (const int32_t *end = row + kernel_h; row != end; w += even(kernel_w))
         row_sums(outputs, kernel_w, stride, x + *row++, w, sum);
-    int32_t multiplier = l->multiplier, shift = l->shift;
+    hnas_factor factor = hnas_factor_of(l->scale);
 #pragma GCC unroll 4
     for (int32_t o = 0; o < outputs; o++)
-        sum[o] = hnas_rescale(sum[o], multiplier, shift) + l->output_offset;
-    int32_t low = l->low, high = l->high, out_c = l->out_c;
+        sum[o] = hnas_rescale(sum[o], factor);
+    int32_t zero = l->output_offset, low = l->low - zero, high = l->high - zero;
+    int32_t out_c = l->out_c;
     y += first * out_c;
 #pragma GCC unroll 4
     for (int32_t o = 0; o < outputs; o++, y += out_c)
-        *y = (int8_t)hnas_clamp(sum[o], low, high);
+        *y = (int8_t)(hnas_clamp(sum[o], low, high) + zero);
 }
 
 /* A row of outputs; kernel and stride are constants where this is inlined. */
@@ -213,9 +215,8 @@ static void lanes_of(const hnas_window *p, const hnas_requant *q, line_function 
             .stride = p->stride,
             .out_w = p->out_w,
             .out_c = p->out_c,
+            .scale = q->scale[c],
             .bias = q->bias ? q->bias[c] : 0,
-            .multiplier = q->multiplier[c],
-            .shift = q->shift[c],
             .output_offset = q->output_offset,
             .low = q->low,
             .high = q->high,

@@ -95,17 +95,18 @@ HNAS_INLINE void block(int32_t rows, int32_t columns, int32_t n, int32_t out_c,
     dot(rows, columns, n, weights, x, sum);
 #pragma GCC unroll 4
     for (int32_t r = 0; r < rows; r++) {
-        int32_t multiplier = q->multiplier[channel + r], shift = q->shift[channel + r];
+        hnas_factor factor = hnas_factor_of(q->scale[channel + r]);
 #pragma GCC unroll 2
         for (int32_t c = 0; c < columns; c++)
-            sum[r][c] = hnas_rescale(sum[r][c], multiplier, shift) + q->output_offset;
+            sum[r][c] = hnas_rescale(sum[r][c], factor);
     }
+    int32_t zero = q->output_offset, low = q->low - zero, high = q->high - zero;
     y += channel;
 #pragma GCC unroll 2
     for (int32_t c = 0; c < columns; c++, y += out_c) {
 #pragma GCC unroll 4
         for (int32_t r = 0; r < rows; r++)
-            y[r] = (int8_t)hnas_clamp(sum[r][c], q->low, q->high);
+            y[r] = (int8_t)(hnas_clamp(sum[r][c], low, high) + zero);
     }
 }
 

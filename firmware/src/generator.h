@@ -9,7 +9,7 @@ enum {
     SEED_INPUT = 2,
     SEED_SECOND = 3,
     SEED_BIAS = 4,
-    SEED_MULTIPLIER = 5,
+    SEED_SCALE = 5,
 };
 
 /* The next state; its upper byte is the next byte of the stream. */

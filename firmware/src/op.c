@@ -119,7 +119,7 @@ uint64_t op_weight_bytes(const struct op *op)
 uint64_t op_work_bytes(const struct op *op)
 {
     hnas_window w = op_window(op);
-    uint64_t constants = (uint64_t)op->cout * 3 * sizeof(int32_t);
+    uint64_t constants = (uint64_t)op->cout * 2 * sizeof(int32_t);
     switch (op->kind) {
     case OP_CONV: return constants + hnas_conv_scratch(&w);
     case OP_DWCONV: return constants + hnas_depthwise_scratch(&w);

@@ -4,7 +4,7 @@
 
 #include "generator.h"
 
-enum { IN_ZERO = -5, OUT_ZERO = -7 };
+enum { IN_ZERO = -5, OUT_ZERO = -7, ADD_MULTIPLIER = 0x1e0000, ADD_SHIFT = 22 };
 
 static const struct {
     int8_t low, high;
@@ -34,17 +34,26 @@ static int32_t bit_length(uint32_t n)
     return bits;
 }
 
-/* Multipliers, shifts and biases of an operator with weights; returns where they end. */
+/* (2^23 + byte * 2^15) * 2^-(24 + places), as float32 stores it: sign, exponent, mantissa. */
+static float scale_of(uint32_t byte, int32_t places)
+{
+    uint32_t bits = (uint32_t)(126 - places) << 23 | byte << 15;
+    float scale;
+    __builtin_memcpy(&scale, &bits, sizeof scale);
+    return scale;
+}
+
+/* Scales and biases of an operator with weights; returns where they end. */
 static int32_t *fill_constants(const struct op *op, int32_t *work)
 {
-    int32_t *multiplier = work, *shift = multiplier + op->cout, *bias = shift + op->cout;
+    float *scale = (float *)work;
+    int32_t *bias = work + op->cout;
     int32_t least = 6 + (bit_length(op_products(op) - 1) + 1) / 2;
-    uint32_t m = SEED_MULTIPLIER, b = SEED_BIAS;
+    uint32_t m = SEED_SCALE, b = SEED_BIAS;
     for (int32_t c = 0; c < op->cout; c++) {
         m = generator_next(m);
         b = generator_next(b);
-        multiplier[c] = (int32_t)(0x40000000u + (m >> 24 << 22));
-        shift[c] = -least - (c & 1);
+        scale[c] = scale_of(m >> 24, least + (c & 1));
         bias[c] = 16 * (int32_t)(int8_t)(b >> 24);
     }
     return bias + op->cout;
@@ -58,11 +67,15 @@ uint32_t run_op(const struct board *board, const struct op *op, const int8_t *in
     const int32_t count = window.in_h * window.in_w * window.in_c;
     int32_t *work = board->work;
     void *scratch = op_weight_bytes(op) != 0 ? fill_constants(op, work) : work;
-    const hnas_requant requant = {-IN_ZERO, OUT_ZERO,         low,
-                                  high,     work,             work + op->cout,
-                                  work + 2 * (int32_t)op->cout};
-    const hnas_add_params add = {-IN_ZERO, 0x60000000, -1,  -IN_ZERO, 0x60000000, -1,
-                                 20,       OUT_ZERO,   0x50000000, -19, low,        high};
+    const hnas_requant requant = {-IN_ZERO, OUT_ZERO, low, high, (const float *)work,
+                                  work + op->cout};
+    const hnas_add_params add = {ADD_MULTIPLIER,
+                                 ADD_MULTIPLIER,
+                                 (INT32_C(1) << (ADD_SHIFT - 1)) - 2 * ADD_MULTIPLIER * IN_ZERO,
+                                 ADD_SHIFT,
+                                 OUT_ZERO,
+                                 low,
+                                 high};
 
     board_prepare_run();
     board_timer_start();

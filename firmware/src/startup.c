@@ -23,8 +23,19 @@ __attribute__((section(".vectors"), used)) const struct vector_table vectors = {
      fault, fault},
 };
 
+/* Full access to coprocessors 10 and 11, the floating-point unit: CPACR, Armv7-M Architecture
+ * Reference Manual (DDI 0403), B3.2.20. */
+static void enable_fpu(void)
+{
+#if defined(__ARM_FP)
+    *(volatile uint32_t *)0xE000ED88u |= 0xFu << 20;
+    __asm volatile("dsb\n\tisb" ::: "memory");
+#endif
+}
+
 void reset(void)
 {
+    enable_fpu();
     const uint32_t *from = __data_load;
     for (uint32_t *p = __data_start; p != __data_end;)
         *p++ = *from++;

@@ -2,8 +2,8 @@
 
 Scales and zero points are those of `Int8Graph`, to the bit; weights are int8 with one scale per
 output channel (axis 0), biases int32. A runtime with integer kernels fuses each operator into one
-of them; one without computes the same in float. Both round to the nearest step, so they can differ
-from the integer reference by one step where a value lies between two.
+of them; one without computes the same in float, and can differ from the reference by one step where
+a value lies between two.
 """
 
 from __future__ import annotations

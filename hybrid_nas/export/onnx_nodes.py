@@ -37,8 +37,8 @@ def node_differences(
 ) -> tuple[NodeDifference, ...]:
     """Compare each operator.
 
-    Rounding makes up to one step: the reference rounds halves as kernels of microcontrollers do,
-    onnxruntime to even numbers.
+    Convolutions and dense layers round alike. Additions and averages may be a step off: onnxruntime
+    computes them in float.
 
     Args:
         graph: the network.

@@ -70,19 +70,14 @@ class TfliteGraph:
     """Tensors, and operators in execution order.
 
     Attributes:
-        produced: tensor of the image, then of each operator's output of the `Int8Graph`.
+        entry: tensor of the image.
         result: tensor of the scores, (1, classes).
     """
 
     tensors: tuple[TfliteTensor, ...]
     ops: tuple[TfliteOp, ...]
-    produced: tuple[int, ...]
+    entry: int
     result: int
-
-    @property
-    def entry(self) -> int:
-        """Tensor of the image."""
-        return self.produced[0]
 
 
 def tflite_graph(graph: Int8Graph, border: Border = "auto") -> TfliteGraph:
@@ -108,7 +103,7 @@ class _Lowering:
         for index, op in enumerate(graph.ops):
             self.produced.append(self._operator(index, op))
         scores = self._scores(self.produced[-1])
-        return TfliteGraph(tuple(self.tensors), tuple(self.ops), tuple(self.produced), scores)
+        return TfliteGraph(tuple(self.tensors), tuple(self.ops), self.produced[0], scores)
 
     # -- tensors
 

@@ -9,54 +9,36 @@ import os
 import re
 import sys
 import tempfile
-from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 
 from hybrid_nas.errors import HybridNasError, InputError
 from hybrid_nas.quantise.int8_kernels import Int8Array
 
-Kernels = Literal["reference", "optimised", "xnnpack"]
-"""LiteRT's kernels: its specification in code, those for processors, and what it uses unasked."""
-
 _ARENA_BYTES = 1 << 25
 _TOTAL = re.compile(r"Arena allocation (total|head|tail) (\d+) bytes")
 
 
 class LiteRt:
-    """A file in LiteRT's interpreter, one image at a time.
+    """A file in LiteRT's interpreter, with the kernels that it uses unasked (XNNPACK).
 
     Args:
         data: the file.
-        kernels: whose arithmetic.
 
     Raises:
         InputError: LiteRT is not installed.
         HybridNasError: it refuses the file.
     """
 
-    def __init__(self, data: bytes, kernels: Kernels = "reference") -> None:
+    def __init__(self, data: bytes) -> None:
         try:
-            from ai_edge_litert.interpreter import (
-                Interpreter,
-                OpResolverType,
-            )
+            from ai_edge_litert.interpreter import Interpreter
         except ImportError as error:
             raise InputError("LiteRT is not installed: pip install ai-edge-litert") from error
-        resolver = {
-            "reference": OpResolverType.BUILTIN_REF,
-            "optimised": OpResolverType.BUILTIN_WITHOUT_DEFAULT_DELEGATES,
-            "xnnpack": OpResolverType.AUTO,
-        }[kernels]
         try:
-            self._interpreter: Any = Interpreter(
-                model_content=data,
-                num_threads=1,
-                experimental_op_resolver_type=resolver,
-                experimental_preserve_all_tensors=True,
-            )
+            self._interpreter: Any = Interpreter(model_content=data, num_threads=1)
             self._interpreter.allocate_tensors()
         except (RuntimeError, ValueError) as error:
             raise HybridNasError(f"LiteRT refuses the TFLite file: {error}") from error
@@ -65,14 +47,10 @@ class LiteRt:
 
     def scores(self, image: Int8Array) -> Int8Array:
         """Scores (classes,) of an image (h, w, c)."""
-        scores = self.tensors(image, [self._output])[0]
-        return scores.reshape(-1)
-
-    def tensors(self, image: Int8Array, wanted: Sequence[int]) -> list[Int8Array]:
-        """The tensors of those numbers, with their batch axis, after running an image (h, w, c)."""
         self._interpreter.set_tensor(self._input, image[None])
         self._interpreter.invoke()
-        return [self._interpreter.get_tensor(number) for number in wanted]
+        scores: Int8Array = self._interpreter.get_tensor(self._output)
+        return scores.reshape(-1)
 
 
 @dataclass(frozen=True)

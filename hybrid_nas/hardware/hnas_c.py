@@ -15,11 +15,11 @@ from hybrid_nas.typing import BoolArray, IntArray
 ALIGNMENT = 4
 """Bytes that tensors, scratch and arrays of constants start at a multiple of."""
 
-CHANNEL_BYTES = 12
-"""Bias, multiplier and shift of an output channel: int32 each."""
+CHANNEL_BYTES = 8
+"""Bias (int32) and scale (float32) of an output channel."""
 _WINDOW_BYTES = 44  # hnas_window: 11 int32
-_REQUANT_BYTES = 28  # hnas_requant: 4 int32, 3 pointers
-_ADD_BYTES = 48  # hnas_add_params: 12 int32
+_REQUANT_BYTES = 24  # hnas_requant: 4 int32, 2 pointers
+_ADD_BYTES = 28  # hnas_add_params: 7 int32
 _LANES = 4  # channels that hnas_depthwise has in its ring at a time
 
 

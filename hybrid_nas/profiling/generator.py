@@ -12,12 +12,12 @@ from functools import lru_cache
 import numpy as np
 import numpy.typing as npt
 
-from hybrid_nas.typing import ByteArray
+from hybrid_nas.typing import ByteArray, Float32Array
 
 Int8Array = npt.NDArray[np.int8]
 Int32Array = npt.NDArray[np.int32]
 
-WEIGHTS, INPUT, SECOND_OPERAND, BIAS, MULTIPLIER = 1, 2, 3, 4, 5
+WEIGHTS, INPUT, SECOND_OPERAND, BIAS, SCALE = 1, 2, 3, 4, 5
 """Seeds of the streams."""
 
 _A = np.uint32(1664525)
@@ -39,19 +39,17 @@ def biases(channels: int) -> Int32Array:
     return stream(BIAS, channels).astype(np.int32) * 16
 
 
-def multipliers(channels: int) -> Int32Array:
-    """Requantisation multiplier of every output channel, in Q31: 0.5 to just under 1."""
-    return 0x40000000 + (_unsigned(MULTIPLIER, channels).astype(np.int32) << 22)
+def scales(channels: int, products: int) -> Float32Array:
+    """Requantisation scale of every output channel, float32 of shape (channels,).
 
-
-def shifts(channels: int, products: int) -> Int32Array:
-    """Requantisation shift of every output channel (negative: to the right), shape (channels,).
-
-    Half the bits that `products` uncorrelated products add to an output value, so that most outputs
-    of every shape stay inside int8 and use much of it. Odd channels are shifted once more.
+    (2^23 + 2^15 byte) 2^-(24 + places), where the places are half the bits that `products`
+    uncorrelated products add to an output value, so that most outputs of every shape stay inside
+    int8 and use much of it. Odd channels have one place more.
     """
-    base = 6 + ((products - 1).bit_length() + 1) // 2
-    return -base - (np.arange(channels, dtype=np.int32) & 1)
+    places = 6 + ((products - 1).bit_length() + 1) // 2 + (np.arange(channels) & 1)
+    mantissas = (1 << 23) + (_unsigned(SCALE, channels).astype(np.int32) << 15)
+    exact: Float32Array = np.ldexp(mantissas.astype(np.float32), -24 - places)
+    return exact
 
 
 def _unsigned(seed: int, count: int, start: int = 0) -> ByteArray:

@@ -14,14 +14,14 @@ from hybrid_nas.errors import InputError
 from hybrid_nas.profiling import generator
 from hybrid_nas.profiling.generator import Int8Array
 from hybrid_nas.quantise import int8_kernels
-from hybrid_nas.quantise.int8_kernels import AddScales, Requantisation
+from hybrid_nas.quantise.int8_kernels import Addition, Requantisation
 from hybrid_nas.spaces.opspec import OpSpec
 
 IN_ZERO, OUT_ZERO = -5, -7
 CLAMPS = {"none": (-128, 127), "relu": (OUT_ZERO, 127), "relu6": (OUT_ZERO, 100)}
 """Range of the output for each activation that boards know."""
 
-_ADD = AddScales((IN_ZERO, IN_ZERO), (0x60000000, 0x60000000), (-1, -1))
+_ADD_MULTIPLIERS, _ADD_SHIFT = (0x1E0000, 0x1E0000), 22
 _CHANNEL_KEEPING = ("dwconv", "add", "avgpool", "maxpool")
 _WEIGHT_ALIGNMENT = 4
 _MAX_SIZE, _MAX_WINDOW = 65535, 255
@@ -149,17 +149,13 @@ def _run(op: OpSpec, data: Int8Array, second: Int8Array, weight_offset: int) -> 
         case "maxpool":
             return int8_kernels.max_pool(x, op.kernel, **window, low=low, high=high)
         case "add":
-            scale = Requantisation(0x50000000, -19, OUT_ZERO, low, high)
-            return int8_kernels.add(data, second, _ADD, scale)
+            zeros = (IN_ZERO, IN_ZERO)
+            add = Addition(zeros, _ADD_MULTIPLIERS, _ADD_SHIFT, OUT_ZERO, low, high)
+            return add(data, second)
     weights = generator.stream(generator.WEIGHTS, op.weights, weight_offset)
     bias = generator.biases(op.cout)
-    requantise = Requantisation(
-        generator.multipliers(op.cout),
-        generator.shifts(op.cout, op.weights // op.cout),
-        OUT_ZERO,
-        low,
-        high,
-    )
+    scales = generator.scales(op.cout, op.weights // op.cout)
+    requantise = Requantisation(scales, OUT_ZERO, low, high)
     k = op.kernel
     match op.op:
         case "conv":

@@ -14,8 +14,8 @@ import numpy.typing as npt
 
 from hybrid_nas.errors import InputError
 from hybrid_nas.quantise.fake_quant import FakeQuantNet
-from hybrid_nas.quantise.int8_kernels import AddScales, Int8Array, Requantisation
-from hybrid_nas.quantise.requantise import add_scales, conv_requantisation
+from hybrid_nas.quantise.int8_kernels import Addition, Int8Array, Requantisation
+from hybrid_nas.quantise.requantise import addition, conv_requantisation
 from hybrid_nas.quantise.scheme import IMAGE, WEIGHT_MAX, Affine, weight_scales
 from hybrid_nas.spaces.opspec import OpSpec
 from hybrid_nas.typing import Float32Array
@@ -47,10 +47,10 @@ class Int8Op:
 
     @property
     def constant_bytes(self) -> int:
-        """Weights, and bias, multiplier and shift of each channel, 4 bytes each."""
+        """Weights, and bias and scale of each channel, 4 bytes each."""
         if self.weight is None or self.bias is None:
             return 0
-        return int(self.weight.size) + 12 * len(self.bias)
+        return int(self.weight.size) + 8 * len(self.bias)
 
 
 @dataclass(frozen=True, eq=False)
@@ -96,11 +96,11 @@ class Int8Graph:
         assert op.scales is not None
         return conv_requantisation(self.source(index), op.scales, op.output, op.spec.activation)
 
-    def add_scales(self, index: int) -> tuple[AddScales, Requantisation]:
+    def addition(self, index: int) -> Addition:
         """Of an addition."""
         op = self.ops[index]
         second = self.affine(index - op.spec.residual)
-        return add_scales(self.source(index), second, op.output, op.spec.activation)
+        return addition(self.source(index), second, op.output, op.spec.activation)
 
 
 def float32_scale(affine: Affine) -> Affine:

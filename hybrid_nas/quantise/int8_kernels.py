@@ -1,9 +1,9 @@
-"""Integer kernels of quantised networks, exact to the bit, in NumPy.
+"""Kernels of quantised networks, exact to the bit, in NumPy.
 
-Tensors are int8, channels last, (..., h, w, c): any axes before those are batches. Arithmetic is
-that of TFLite's reference kernels as they are released (tensorflow/lite/kernels/internal/reference/
-integer_ops, without ``TFLITE_SINGLE_ROUNDING``), of TensorFlow Lite for Microcontrollers and, by
-default, of CMSIS-NN: Q31 multipliers per channel, two roundings.
+Tensors are int8, channels last, (..., h, w, c): any axes before those are batches. Sums are
+integers; they become int8 as in XNNPACK (its fp32 requantisation, and its qs8-vadd), which is what
+LiteRT runs by default, and as in onnxruntime's integer convolutions (MLAS): the sum and one scale
+per channel in float32, one product, halves to even.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ import numpy as np
 import numpy.typing as npt
 from numpy.lib.stride_tricks import sliding_window_view
 
-from hybrid_nas.typing import IntArray
+from hybrid_nas.typing import Float32Array
 
 Int8Array = npt.NDArray[np.int8]
 Integers = npt.NDArray[Any]
@@ -33,45 +33,25 @@ class Requantisation:
     """From int32 accumulators to int8.
 
     Attributes:
-        multiplier: Q31, in [2^30, 2^31); one number, or one per channel.
-        shift: power of two beside it, negative to the right; like `multiplier`, at most 30.
+        scale: float32; one number, or one per channel.
         zero: zero point of the output.
         low, high: what the output is clamped to (the fused activation).
     """
 
-    multiplier: Integers | int
-    shift: Integers | int
+    scale: Float32Array
     zero: int
     low: int = -128
     high: int = 127
 
     def __call__(self, accumulators: Integers) -> Int8Array:
         """int8 of the shape of `accumulators`, whose last axis is the channels."""
-        scaled = rescale(accumulators, self.multiplier, self.shift)
-        scaled += self.zero
-        return _clamp(scaled, self.low, self.high)
-
-
-def rescale(x: Integers, multiplier: Integers | int, shift: Integers | int) -> IntArray:
-    """``x * multiplier * 2^(shift - 31)``, rounded twice, as TFLite does.
-
-    First the product by 2^-31, halves upwards, then by the shift, halves away from zero.
-
-    Args:
-        x: whole numbers within int32, also after a shift to the left.
-        multiplier: Q31, not negative; one number, or one per channel.
-        shift: -31 to 30; like `multiplier`.
-    """
-    left = np.maximum(np.asarray(shift, np.int64), 0)
-    right = np.maximum(-np.asarray(shift, np.int64), 0)
-    product = (x.astype(np.int64) << left) * np.asarray(multiplier, np.int64)
-    product += np.int64(1) << 30
-    product >>= 31
-    down = (product < 0) & (right > 0)  # a negative half goes away from zero
-    product += (np.int64(1) << right) >> 1
-    product -= down
-    rounded: IntArray = product >> right
-    return rounded
+        steps = accumulators.astype(np.float32)
+        steps *= self.scale
+        np.clip(steps, self.low - self.zero, self.high - self.zero, out=steps)
+        np.rint(steps, out=steps)
+        steps += self.zero
+        rounded: Int8Array = steps.astype(np.int8)
+        return rounded
 
 
 def conv2d(
@@ -90,7 +70,7 @@ def conv2d(
         x: (..., h, w, cin).
         weights: (cout, kernel, kernel, cin), symmetric (zero point 0).
         bias: (cout,), int32.
-        requantise: with `cout` multipliers, or one for all.
+        requantise: with `cout` scales, or one for all.
         in_zero: zero point of `x`.
         stride: in both directions.
         padding: pixels around the image.
@@ -145,29 +125,37 @@ def dense(
 
 
 @dataclass(frozen=True)
-class AddScales:
-    """How two operands become comparable before they are added.
+class Addition:
+    """How two int8 operands become their sum.
 
     Attributes:
         zeros: zero points of the operands.
-        multipliers, shifts: of the operands, after both were shifted left by `left_shift`.
-        left_shift: headroom for the rounding; TFLite's is 20.
+        multipliers: scales of the operands over that of the output, times ``2^shift``; at most
+            2^21, so that sums stay within 31 bits.
+        shift: bits behind the point, 1 to 30.
+        zero: zero point of the output.
+        low, high: what the output is clamped to.
     """
 
     zeros: tuple[int, int]
     multipliers: tuple[int, int]
-    shifts: tuple[int, int]
-    left_shift: int = 20
+    shift: int
+    zero: int
+    low: int = -128
+    high: int = 127
 
+    @property
+    def bias(self) -> int:
+        """What the zero points come to, and the half that rounds."""
+        offsets = sum(m * zero for m, zero in zip(self.multipliers, self.zeros, strict=True))
+        return (1 << (self.shift - 1)) - offsets
 
-def add(a: Int8Array, b: Int8Array, scales: AddScales, requantise: Requantisation) -> Int8Array:
-    """Sum of two tensors of one shape; ``requantise.shift`` undoes ``scales.left_shift``."""
-    total = np.zeros(a.shape, np.int64)
-    for x, zero, multiplier, shift in zip(
-        (a, b), scales.zeros, scales.multipliers, scales.shifts, strict=True
-    ):
-        total += rescale((x.astype(np.int64) - zero) << scales.left_shift, multiplier, shift)
-    return requantise(total)
+    def __call__(self, a: Int8Array, b: Int8Array) -> Int8Array:
+        """Sum of two tensors of one shape, halves upwards."""
+        total = a.astype(np.int32) * self.multipliers[0]
+        total += b.astype(np.int32) * self.multipliers[1]
+        total += self.bias
+        return _clamp((total >> self.shift) + self.zero, self.low, self.high)
 
 
 def average_pool(

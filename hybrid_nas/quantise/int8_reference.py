@@ -48,8 +48,7 @@ def run_op(
     op = graph.ops[index]
     spec, x = op.spec, operands[0]
     if spec.op == "add":
-        scales, requantise = graph.add_scales(index)
-        return int8_kernels.add(x, operands[1], scales, requantise)
+        return graph.addition(index)(x, operands[1])
     if spec.op in ("avgpool", "maxpool"):
         low, high = clamp_of(spec.activation, op.output)
         pool = int8_kernels.average_pool if spec.op == "avgpool" else int8_kernels.max_pool

@@ -1,53 +1,25 @@
-"""From real scales to the integer arithmetic of kernels.
+"""From real scales to the arithmetic of kernels.
 
-TFLite's conventions (tensorflow/lite/kernels/internal/quantization_util.cc, kernel_util.cc and
-add.cc): scales are float32, their quotients double, a factor is a Q31 multiplier and a power of
-two.
+As XNNPACK derives it (src/microparams-init.c, src/operators/convolution-nhwc.c): scales and their
+quotients are float32. Clamps are TFLite's (tensorflow/lite/kernels/kernel_util.cc).
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 
 import numpy as np
 
-from hybrid_nas.quantise.int8_kernels import AddScales, Requantisation
+from hybrid_nas.errors import InputError
+from hybrid_nas.quantise.int8_kernels import Addition, Requantisation
 from hybrid_nas.quantise.scheme import Q_MAX, Q_MIN, Affine
 from hybrid_nas.spaces.opspec import Activation
-from hybrid_nas.typing import Float32Array, IntArray
+from hybrid_nas.typing import Float32Array
 
-ADD_LEFT_SHIFT = 20
-_Q31 = 1 << 31
-_MAX_SHIFT = 30
-
-
-def fixed_point(factor: float) -> tuple[int, int]:
-    """Multiplier and shift with ``factor = multiplier * 2 ** (shift - 31)``, nearly.
-
-    The multiplier is in [2^30, 2^31). Factors below 2^-32 become 0, those of 2^30 and more the
-    largest there is, as in TFLite.
-
-    >>> fixed_point(0.5)
-    (1073741824, 0)
-    """
-    if factor == 0.0:
-        return 0, 0
-    mantissa, shift = math.frexp(factor)
-    multiplier = math.floor(mantissa * _Q31 + 0.5)
-    if multiplier == _Q31:
-        multiplier, shift = multiplier // 2, shift + 1
-    if shift < -31:
-        return 0, 0
-    if shift > _MAX_SHIFT:
-        return _Q31 - 1, _MAX_SHIFT
-    return multiplier, shift
-
-
-def fixed_points(factors: Sequence[float]) -> tuple[IntArray, IntArray]:
-    """`fixed_point` of each: multipliers and shifts, int64 (n,)."""
-    pairs = np.array([fixed_point(float(factor)) for factor in factors], np.int64).reshape(-1, 2)
-    return pairs[:, 0], pairs[:, 1]
+_ADD_BITS = 20
+"""The larger multiplier of an addition has one bit more."""
+_ADD_SHIFT_MAX = 30
+_ADD_SCALE_MAX = 256.0
 
 
 def clamp_of(activation: Activation, output: Affine) -> tuple[int, int]:
@@ -72,23 +44,25 @@ def conv_requantisation(
     source: Affine, weight_scales: Float32Array, output: Affine, activation: Activation
 ) -> Requantisation:
     """Of a convolution or dense layer with one weight scale per channel."""
-    factors = float(source.scale) * weight_scales.astype(np.float64) / float(output.scale)
+    scale = np.float32(source.scale) * weight_scales.astype(np.float32) / np.float32(output.scale)
     low, high = clamp_of(activation, output)
-    return Requantisation(*fixed_points(factors.tolist()), output.zero, low, high)
+    return Requantisation(scale, output.zero, low, high)
 
 
-def add_scales(
-    a: Affine, b: Affine, output: Affine, activation: Activation
-) -> tuple[AddScales, Requantisation]:
-    """Of an element-wise addition."""
-    twice = 2.0 * max(a.scale, b.scale)
-    first, second = fixed_point(a.scale / twice), fixed_point(b.scale / twice)
-    scales = AddScales(
-        zeros=(a.zero, b.zero),
-        multipliers=(first[0], second[0]),
-        shifts=(first[1], second[1]),
-        left_shift=ADD_LEFT_SHIFT,
-    )
-    factor = twice / ((1 << ADD_LEFT_SHIFT) * output.scale)
+def addition(a: Affine, b: Affine, output: Affine, activation: Activation) -> Addition:
+    """Of an element-wise addition.
+
+    Raises:
+        InputError: an operand's step is 256 times the output's or more.
+    """
+    ratios = [np.float32(x.scale) / np.float32(output.scale) for x in (a, b)]
+    if max(ratios) >= _ADD_SCALE_MAX:
+        raise InputError(
+            f"an addition's operands have steps of {a.scale:g} and {b.scale:g}, its output of "
+            f"{output.scale:g}: expected less than {_ADD_SCALE_MAX:g} of the output's"
+        )
+    exponent = math.frexp(max(ratios))[1] - 1
+    shift = min(_ADD_BITS - exponent, _ADD_SHIFT_MAX)
+    first, second = (int(np.rint(math.ldexp(float(ratio), shift))) for ratio in ratios)
     low, high = clamp_of(activation, output)
-    return scales, Requantisation(*fixed_point(factor), output.zero, low, high)
+    return Addition((a.zero, b.zero), (first, second), shift, output.zero, low, high)

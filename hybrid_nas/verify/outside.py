@@ -1,4 +1,8 @@
-"""What other runtimes say of the same images: onnxruntime, and LiteRT where it is installed."""
+"""What other runtimes say of the same images, those that are installed.
+
+onnxruntime and LiteRT compute as the device does. TensorFlow Lite for Microcontrollers rounds twice
+on the way from a sum to int8, so that its scores differ by a few steps.
+"""
 
 from __future__ import annotations
 
@@ -11,10 +15,12 @@ from hybrid_nas.export.onnx_base import int8_of
 from hybrid_nas.export.onnx_models import base_model, to_bytes
 from hybrid_nas.export.onnx_run import OnnxFile
 from hybrid_nas.export.tflite_file import tflite_bytes
-from hybrid_nas.export.tflite_judges import LiteRt
+from hybrid_nas.export.tflite_judges import LiteRt, Tflm
 from hybrid_nas.quantise.int8_kernels import Int8Array
 from hybrid_nas.quantise.int8_reference import int8_image
 from hybrid_nas.typing import ByteArray
+
+LITERT, TFLM = "LiteRT", "TensorFlow Lite for Microcontrollers"
 
 Outside = tuple[tuple[str, Int8Array], ...]
 """Names of runtimes, and their int8 scores (n, classes)."""
@@ -33,8 +39,11 @@ def outside_scores(network: ExportedNetwork, images: ByteArray, threads: int = 1
         HybridNasError: a runtime refuses its file.
     """
     found = [("onnxruntime", onnxruntime_scores(network, images, threads))]
+    file = tflite_bytes(network)
     if find_spec("ai_edge_litert") is not None:
-        found.append(("LiteRT, reference kernels", _litert(network, images)))
+        found.append((LITERT, _scores_of(LiteRt(file), images)))
+    if find_spec("tflite_micro") is not None:
+        found.append((TFLM, _scores_of(Tflm(file), images)))
     return tuple(found)
 
 
@@ -47,6 +56,5 @@ def onnxruntime_scores(network: ExportedNetwork, images: ByteArray, threads: int
     return steps
 
 
-def _litert(network: ExportedNetwork, images: ByteArray) -> Int8Array:
-    file = LiteRt(tflite_bytes(network))
-    return np.stack([file.scores(image) for image in int8_image(images)])
+def _scores_of(judge: LiteRt | Tflm, images: ByteArray) -> Int8Array:
+    return np.stack([judge.scores(image) for image in int8_image(images)])

@@ -327,7 +327,7 @@ def test_it_compiles_for_arm_and_its_sizes_are_as_said(
                 case [_, size, kind, name] if kind in "bBdDrR":
                     symbols[name] = int(size, 16)
     assert symbols.pop("hnas_arena") == project.plan.arena_bytes
-    starts = ("hnas_weights", "hnas_multiplier", "hnas_shift", "hnas_bias", "hnas_the_router")
+    starts = ("hnas_weights", "hnas_scale", "hnas_bias", "hnas_the_router")
     own = ("window_", "requant_", "add_", *starts)
     constants = sum(-(-n // 4) * 4 for name, n in symbols.items() if name.startswith(own))
     assert constants + symbols["threshold"] == project.constant_bytes

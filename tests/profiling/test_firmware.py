@@ -228,7 +228,10 @@ def test_networks_chain_tensors_and_weights(board: Board) -> None:
     assert len(set(answer.ticks)) == 1 and len(answer.ticks) == 8
     singles = [board.run(op) for op in ops]
     total = sum(a.ticks[0] for a in singles if isinstance(a, protocol.Result))
-    assert abs(answer.ticks[0] - total) <= len(ops)  # each rounded down to a tick
+    # each rounded down to a tick; without a floating-point unit, rounding next to halves takes
+    # longer, and there are other sums inside a network
+    slack = total * 0.01 if "cortex-m3 " in board.hello else 0
+    assert abs(answer.ticks[0] - total) <= len(ops) + slack
 
 
 @needs_qemu

@@ -17,7 +17,7 @@ from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 
 from hybrid_nas.quantise import int8_kernels
-from hybrid_nas.quantise.int8_kernels import AddScales, Requantisation
+from hybrid_nas.quantise.int8_kernels import Addition, Requantisation
 
 FIRMWARE = Path(__file__).parents[2] / "firmware"
 GUARD = 32
@@ -29,10 +29,7 @@ many = settings(
 
 INT = ctypes.c_int32
 WINDOW = "in_h in_w in_c out_h out_w out_c kernel_h kernel_w stride pad_top pad_left"
-ADD = (
-    "a_offset a_multiplier a_shift b_offset b_multiplier b_shift left_shift "
-    "output_offset output_multiplier output_shift low high"
-)
+ADD = "a_multiplier b_multiplier bias shift output_offset low high"
 
 
 class Window(ctypes.Structure):
@@ -42,7 +39,7 @@ class Window(ctypes.Structure):
 class Requant(ctypes.Structure):
     _fields_ = [
         *((name, INT) for name in ("input_offset", "output_offset", "low", "high")),
-        *((name, ctypes.c_void_p) for name in ("multiplier", "shift", "bias")),
+        *((name, ctypes.c_void_p) for name in ("scale", "bias")),
     ]
 
 
@@ -53,7 +50,13 @@ class AddParams(ctypes.Structure):
 @pytest.fixture(scope="module")
 def library(tmp_path_factory: pytest.TempPathFactory) -> ctypes.CDLL:
     path = tmp_path_factory.mktemp("kernels") / "kernels.so"
-    sources = sorted((FIRMWARE / "kernels").glob("*.c"))
+    wrapper = path.with_name("rescale.c")
+    wrapper.write_text(
+        '#include "kernels/arith.h"\n'
+        "int32_t rescale(int32_t, float);\n"
+        "int32_t rescale(int32_t x, float s) { return hnas_rescale(x, hnas_factor_of(s)); }\n"
+    )
+    sources = [*sorted((FIRMWARE / "kernels").glob("*.c")), wrapper]
     flags = ["-std=c99", "-O2", "-Wall", "-Wextra", "-Werror", "-pedantic", "-shared", "-fPIC"]
     done = subprocess.run(
         ["gcc", *flags, f"-I{FIRMWARE}", *sources, "-o", path], capture_output=True, text=True
@@ -110,9 +113,10 @@ class Case:
         self.zero = draw(st.integers(-128, 127))
         self.bias = rng.integers(-5000, 5000, self.cout, np.int32)
         low, high = sorted((draw(st.integers(-128, 127)), draw(st.integers(-128, 127))))
+        mantissas = rng.integers(1 << 23, 1 << 24, self.cout).astype(np.float32)
+        shifts = rng.integers(*draw(st.sampled_from([(-16, -5), (-4, 3), (-31, -12)])), self.cout)
         self.requantise = Requantisation(
-            rng.integers(1 << 30, (1 << 31) - 1, self.cout, np.int64),
-            rng.integers(*draw(st.sampled_from([(-16, -5), (-4, 3), (-31, -12)])), self.cout),
+            np.ldexp(mantissas, shifts - 24),
             draw(st.integers(-128, 127)),
             low,
             high,
@@ -133,7 +137,7 @@ class Case:
         self, library: ctypes.CDLL, name: str, in_place: bool = False
     ) -> int8_kernels.Int8Array:
         q = self.requantise
-        constants = [np.asarray(a, np.int32) for a in (q.multiplier, q.shift, self.bias)]
+        constants = [q.scale, self.bias]
         requant = Requant(-self.zero, q.zero, q.low, q.high, *map(pointer, constants))
         window = self.window()
         scratch = Guarded(getattr(library, f"hnas_{name}_scratch")(ctypes.byref(window)))
@@ -201,10 +205,10 @@ def test_dense(library: ctypes.CDLL, sizes: tuple[int, int], seed: int, has_bias
         rng.integers(-128, 128, (cout, cin), np.int8),
     )
     bias = rng.integers(-(10**6), 10**6, cout, np.int32)
-    multiplier = rng.integers(1 << 30, (1 << 31) - 1, cout, np.int32)
-    shift = rng.integers(-20, -3, cout, np.int32)
+    mantissas = rng.integers(1 << 23, 1 << 24, cout).astype(np.float32)
+    scales = np.ldexp(mantissas, rng.integers(-20, -3, cout) - 24)
     y, scratch = Guarded(cout), Guarded(library.hnas_dense_scratch(cin, cout))
-    requant = Requant(-9, 3, -100, 110, *map(pointer, (multiplier, shift, bias)))
+    requant = Requant(-9, 3, -100, 110, *map(pointer, (scales, bias)))
     if not has_bias:
         requant.bias = None
         bias = np.zeros_like(bias)
@@ -212,7 +216,7 @@ def test_dense(library: ctypes.CDLL, sizes: tuple[int, int], seed: int, has_bias
         cin, cout, ctypes.byref(requant), pointer(x), pointer(weights), y.pointer, scratch.pointer
     )
     scratch.read()
-    requantise = Requantisation(multiplier, shift, 3, -100, 110)
+    requantise = Requantisation(scales, 3, -100, 110)
     np.testing.assert_array_equal(
         y.read(), int8_kernels.dense(x, weights, bias, requantise, in_zero=9)
     )
@@ -220,32 +224,46 @@ def test_dense(library: ctypes.CDLL, sizes: tuple[int, int], seed: int, has_bias
 
 @many
 @given(
-    scales=st.tuples(*(st.integers(1 << 30, (1 << 31) - 1) for _ in range(3))),
-    shifts=st.tuples(st.integers(-4, 0), st.integers(-4, 0), st.integers(-22, -16)),
+    multipliers=st.tuples(*(st.integers(0, 1 << 21) for _ in range(2))),
+    shift=st.integers(1, 30),
     zeros=st.tuples(*(st.integers(-128, 127) for _ in range(3))),
     count=st.integers(1, 40),
     seed=st.integers(0, 2**32 - 1),
 )
 def test_addition(
     library: ctypes.CDLL,
-    scales: tuple[int, int, int],
-    shifts: tuple[int, int, int],
+    multipliers: tuple[int, int],
+    shift: int,
     zeros: tuple[int, int, int],
     count: int,
     seed: int,
 ) -> None:
     a, b = np.random.default_rng(seed).integers(-128, 128, (2, count), np.int8)
-    (first, second, out), (zero_a, zero_b, zero_out) = zip(scales, shifts, strict=True), zeros
-    params = AddParams(-zero_a, *first, -zero_b, *second, 20, zero_out, *out, -120, 115)
+    add = Addition(zeros[:2], multipliers, shift, zeros[2], -120, 115)
+    params = AddParams(*multipliers, add.bias, shift, zeros[2], -120, 115)
     y = Guarded(count)
     library.hnas_add(ctypes.byref(params), count, pointer(a), pointer(b), y.pointer)
-    expected = int8_kernels.add(
-        a,
-        b,
-        AddScales((zero_a, zero_b), (first[0], second[0]), (first[1], second[1])),
-        Requantisation(*out, zero_out, -120, 115),
-    )
-    np.testing.assert_array_equal(y.read(), expected)
+    np.testing.assert_array_equal(y.read(), add(a, b))
+
+
+@given(
+    x=st.integers(-(2**31), 2**31 - 1) | st.integers(-(2**18), 2**18),
+    mantissa=st.integers(1 << 23, (1 << 24) - 1),
+    shift=st.integers(-31, 3),
+    step=st.integers(-2, 2),
+    half=st.booleans(),
+)
+@settings(max_examples=3000, deadline=None)
+def test_rescaling_next_to_halves_too(
+    library: ctypes.CDLL, x: int, mantissa: int, shift: int, step: int, half: bool
+) -> None:
+    """Sums whose product with the scale is as near to a half as sums get."""
+    scale = np.ldexp(np.float32(mantissa), shift - 24)
+    if half:
+        x = round((x % 512 - 256 + 0.5) / float(scale)) + step
+        assume(abs(x) < 2**31)
+    found = max(-128, min(127, library.rescale(x, ctypes.c_float(scale))))
+    assert found == Requantisation(scale, 0)(np.array([x]))[0]
 
 
 @many

@@ -23,7 +23,7 @@ from hybrid_nas.profiling.reference import (
     weight_offsets,
 )
 from hybrid_nas.quantise import int8_kernels
-from hybrid_nas.quantise.int8_kernels import AddScales, Requantisation
+from hybrid_nas.quantise.int8_kernels import Addition, Requantisation
 from hybrid_nas.spaces.opspec import OpSpec
 
 # --- docs/protocol.md once more, in loops over Python integers ------------------------------------
@@ -41,11 +41,21 @@ def signed(values: Sequence[int]) -> list[int]:
     return [value - 256 if value > 127 else value for value in values]
 
 
+def to_float32(x: Fraction) -> Fraction:
+    """Rounded to 24 bits, halves to even, as round() of fractions takes them."""
+    bits = max(0, abs(x.numerator).bit_length() - x.denominator.bit_length() - 26)
+    while abs(x) / 2**bits >= 2**24:
+        bits += 1
+    while x and abs(x) / Fraction(2) ** bits < 2**23:
+        bits -= 1
+    return round(x / Fraction(2) ** bits) * Fraction(2) ** bits
+
+
 def nearest(x: int, multiplier: int, shift: int) -> int:
-    """TFLite's MultiplyByQuantizedMultiplier, in fractions."""
-    high = math.floor(Fraction(x * 2 ** max(shift, 0) * multiplier, 2**31) + Fraction(1, 2))
-    away = math.floor(Fraction(abs(high)) * Fraction(2) ** min(shift, 0) + Fraction(1, 2))
-    return away if high >= 0 else -away
+    """What float32 makes of it, in fractions."""
+    scale = Fraction(multiplier) * Fraction(2) ** (shift - 31)
+    assert to_float32(scale) == scale
+    return round(to_float32(to_float32(Fraction(x)) * scale))
 
 
 def brute_force(op: OpSpec, data: list[int], second: list[int], weights: list[int]) -> list[int]:
@@ -58,11 +68,8 @@ def brute_force(op: OpSpec, data: list[int], second: list[int], weights: list[in
         return max(low, min(high, value))
 
     if op.op == "add":
-        half = [
-            [nearest((value + 5) << 20, 0x60000000, -1) for value in operand]
-            for operand in (data, second)
-        ]
-        return [clamp(nearest(a + b, 0x50000000, -19) - 7) for a, b in zip(*half, strict=True)]
+        sums = [Fraction(15, 32) * (a + 5 + b + 5) for a, b in zip(data, second, strict=True)]
+        return [clamp(math.floor(total + Fraction(1, 2)) - 7) for total in sums]
 
     height, width = (op.kernel, op.kernel) if op.kernel else (op.h, op.w)
     products = height * width * (1 if op.op == "dwconv" else op.cin)
@@ -190,12 +197,12 @@ def test_outputs_are_spread_out_so_that_wrong_kernels_show() -> None:
         assert len(np.unique(found)) > 60
 
 
-@given(st.integers(-(2**31), 2**31 - 1), st.integers(2**30, 2**31 - 1), st.integers(-31, 7))
-def test_rescaling_rounds_twice(x: int, multiplier: int, shift: int) -> None:
-    x >>= max(shift, 0)  # what a shift to the left leaves within 32 bits
-    assert int8_kernels.rescale(np.array([x]), multiplier, shift).tolist() == [
-        nearest(x, multiplier, shift)
-    ]
+@given(st.integers(-(2**31), 2**31 - 1), st.integers(2**23, 2**24 - 1), st.integers(-31, 7))
+def test_rescaling_is_that_of_float32(x: int, mantissa: int, shift: int) -> None:
+    scale = np.ldexp(np.float32(mantissa), shift - 24)
+    exact = nearest(x, mantissa << 7, shift)
+    found = Requantisation(np.float32(scale), 0)(np.array([x]))
+    assert found.tolist() == [max(-128, min(127, exact))]
 
 
 # --- kernels against torch ------------------------------------------------------------------------
@@ -222,7 +229,7 @@ def test_convolutions_against_torch(
     rng = np.random.default_rng(kernel * 100 + stride)
     channels, cout = 24, 24 if depthwise else 10
     x, bias = random_int8(rng, 11, 14, channels), rng.integers(-4000, 4000, cout)
-    multiplier, shift = rng.integers(2**30, 2**31, cout), -rng.integers(6, 12, cout)
+    multiplier, shift = rng.integers(2**23, 2**24, cout) << 7, -rng.integers(6, 12, cout)
     groups = channels if depthwise else 1
     filters = random_int8(rng, cout, channels // groups, kernel, kernel)
 
@@ -232,7 +239,8 @@ def test_convolutions_against_torch(
     )
     expected = requantised(sums[0].permute(1, 2, 0).numpy() + bias, multiplier, shift)
 
-    requantise = Requantisation(multiplier, shift, 3, -20, 90)
+    scales = np.ldexp(multiplier.astype(np.float32), shift - 31)
+    requantise = Requantisation(scales, 3, -20, 90)
     if depthwise:
         weights = filters[:, 0].transpose(1, 2, 0)
         found = int8_kernels.depthwise2d(
@@ -254,7 +262,7 @@ def test_sums_are_exact_on_both_sides_of_float32s_mantissa(products: int) -> Non
     weights = np.full((2, products), -128, np.int8)
     weights[:, -1] = [-127, 127]
     exact = [255 * (128 * (products - 1) - int(last)) for last in weights[:, -1]]
-    seen = Requantisation(1 << 30, 1, 0)  # times one: the clamp would hide all but small sums
+    seen = Requantisation(np.float32(1), 0)  # times one: the clamp would hide all but small sums
     bias = np.array([5 - exact[0], -9 - exact[1]])
     assert int8_kernels.dense(x, weights, bias, seen, in_zero=127).tolist() == [5, -9]
 
@@ -272,8 +280,7 @@ def test_pools_against_torch(kernel: int, stride: int, padding: int) -> None:
 
 def test_addition_is_the_real_sum_to_half_a_step() -> None:
     a, b = (values.reshape(-1) for values in np.mgrid[-128:128, -128:128].astype(np.int8))
-    scales = AddScales((-5, 9), (1 << 30, 1 << 30), (0, -1))  # 0.5 and 0.25
-    found = int8_kernels.add(a, b, scales, Requantisation(1 << 30, -19, 2))
+    found = Addition((-5, 9), (1 << 20, 1 << 19), 21, 2)(a, b)  # 0.5 and 0.25
     real = 0.5 * (a.astype(float) + 5) + 0.25 * (b.astype(float) - 9) + 2
     assert np.all(np.abs(found - np.clip(real, -128, 127)) <= 0.5)
 

@@ -10,6 +10,7 @@ import torch
 
 from hybrid_nas.cli import main
 from hybrid_nas.spaces.interchange import architecture_to_json
+from hybrid_nas.verify.outside import LITERT
 from tests.quantise.test_fake_quant import small_network
 from tests.verify.conftest import needs_compiler, needs_qemu
 
@@ -41,8 +42,8 @@ def test_layers_and_weights_of_others_on_a_board(
     assert 0 <= flash["error"] <= 0.02
     names = {one["who"]: one for one in document["outside"]}
     assert names["onnxruntime"]["same_class"] == 1
-    if "LiteRT, reference kernels" in names:
-        assert names["LiteRT, reference kernels"]["exact"] == 1
+    if LITERT in names:
+        assert names[LITERT]["exact"] == 1
     room = int(flash["observed"]) - 1024
     assert main([*flags, "--flash", str(room)]) == 1
     err = capsys.readouterr().err

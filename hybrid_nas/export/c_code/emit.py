@@ -10,6 +10,7 @@ from hybrid_nas.export.c_code.patch_code import STAGE
 from hybrid_nas.export.c_code.plan import ArenaPlan
 from hybrid_nas.export.c_code.text import c_array, c_struct
 from hybrid_nas.quantise.int8_graph import Int8Graph
+from hybrid_nas.quantise.int8_kernels import Integers
 from hybrid_nas.quantise.requantise import clamp_of
 from hybrid_nas.spaces.opspec import OpSpec
 
@@ -111,16 +112,13 @@ def window(spec: OpSpec) -> dict[str, int]:
 def _constants(graph: Int8Graph, index: int) -> Iterator[tuple[str, str]]:
     op = graph.ops[index]
     assert op.weight is not None and op.bias is not None
-    requantise = graph.requantisation(index)
-    values = {
+    values: dict[str, tuple[str, Integers]] = {
         "weights": ("int8_t", op.weight),
-        "multiplier": ("int32_t", requantise.multiplier),
-        "shift": ("int32_t", requantise.shift),
+        "scale": ("float", graph.requantisation(index).scale),
         "bias": ("int32_t", op.bias),
     }
     for what, (kind, array) in values.items():
         name = f"hnas_{what}_{index}"
-        assert not isinstance(array, int)
         yield name, c_array(kind, name, array)
 
 
@@ -131,27 +129,22 @@ def _requant(graph: Int8Graph, index: int) -> str:
         "output_offset": requantise.zero,
         "low": requantise.low,
         "high": requantise.high,
-        "multiplier": f"hnas_multiplier_{index}",
-        "shift": f"hnas_shift_{index}",
+        "scale": f"hnas_scale_{index}",
         "bias": f"hnas_bias_{index}",
     }
     return c_struct("hnas_requant", f"requant_{index}", fields)
 
 
 def _add_params(graph: Int8Graph, index: int) -> str:
-    scales, requantise = graph.add_scales(index)
-    fields: dict[str, object] = {}
-    for number, operand in enumerate("ab"):
-        fields[f"{operand}_offset"] = -scales.zeros[number]
-        fields[f"{operand}_multiplier"] = scales.multipliers[number]
-        fields[f"{operand}_shift"] = scales.shifts[number]
-    fields |= {
-        "left_shift": scales.left_shift,
-        "output_offset": requantise.zero,
-        "output_multiplier": requantise.multiplier,
-        "output_shift": requantise.shift,
-        "low": requantise.low,
-        "high": requantise.high,
+    add = graph.addition(index)
+    fields = {
+        "a_multiplier": add.multipliers[0],
+        "b_multiplier": add.multipliers[1],
+        "bias": add.bias,
+        "shift": add.shift,
+        "output_offset": add.zero,
+        "low": add.low,
+        "high": add.high,
     }
     return c_struct("hnas_add_params", f"add_{index}", fields)
 

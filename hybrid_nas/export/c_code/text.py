@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy.typing as npt
 
-_PER_LINE = {"int8_t": 20, "int32_t": 8}
+_PER_LINE = {"int8_t": 20, "int32_t": 8, "float": 5}
 
 
 def c_array(kind: str, name: str, values: npt.NDArray[Any]) -> str:
@@ -19,12 +19,17 @@ def c_array(kind: str, name: str, values: npt.NDArray[Any]) -> str:
         1, -2,
     };
     """
-    flat = values.reshape(-1).tolist()
+    flat = [_number(kind, value) for value in values.reshape(-1).tolist()]
     step = _PER_LINE[kind]
     rows = [flat[start : start + step] for start in range(0, len(flat), step)]
-    lines = "".join("    " + ", ".join(map(str, row)) + ",\n" for row in rows)
+    lines = "".join("    " + ", ".join(row) + ",\n" for row in rows)
     aligned = " __attribute__((aligned(4)))" if kind == "int8_t" else ""
     return f"const {kind} {name}[{len(flat)}]{aligned} = {{\n{lines}}};"
+
+
+def _number(kind: str, value: float) -> str:
+    """Nine digits tell every float32 from its neighbours."""
+    return f"{value:.8e}f" if kind == "float" else str(value)
 
 
 def c_struct(kind: str, name: str, fields: Mapping[str, object]) -> str:

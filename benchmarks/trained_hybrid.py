@@ -1,0 +1,193 @@
+"""The paper's comparison: a finally trained pair against confidences of the base as it was.
+
+    python benchmarks/trained_hybrid.py [--data FILE] [--supernet FILE] [--cloud FILE]
+        [--seeds 5] [--steps 1500] [--router linear-features]
+
+The base is the weakest of 40 random subnets and the space's extremes, by accuracy on the ``fit``
+split. Each seed deals the evaluation images into splits anew and trains two arms for as many
+steps: the pair, as `hybrid-nas train` does (router and base in turn, base weight 2 - r), and the
+base alone, all weights equal. Both are judged on the images that decide nothing in training
+(``score`` and ``test``), in int8, at equal coverage: hybrid, entropy, and the best of three
+confidences, named in hindsight. Prints accuracies, and differences as mean (standard deviation
+over seeds) with the range of the seeds' paired 95 % intervals (bootstrap over source groups).
+"""
+
+from __future__ import annotations
+
+import argparse
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from setup_default import add_common_flags, settings_of
+
+from hybrid_nas.data.dataset import Split
+from hybrid_nas.quantise.fake_quant import FakeQuantNet
+from hybrid_nas.quantise.float_graph import GraphOutputs, float_graph
+from hybrid_nas.routing.bootstrap import Interval, bootstrap_means
+from hybrid_nas.routing.confidence import confidence_score
+from hybrid_nas.routing.designs import DEFAULT_DESIGN, design
+from hybrid_nas.routing.ranking import input_accuracy, send_weights
+from hybrid_nas.search.setup import SearchSetup
+from hybrid_nas.spaces.space import Genes
+from hybrid_nas.training.cloud_side import CloudSide
+from hybrid_nas.training.int8_base import Int8Base, op_cuts
+from hybrid_nas.training.recipe import FinalRecipe
+from hybrid_nas.training.router_turn import PairPlan
+from hybrid_nas.training.trainer import PairTrainer
+from hybrid_nas.typing import FloatArray, IntArray
+
+COVERAGES = (0.9, 0.7)
+CONFIDENCES = ("entropy", "msp", "margin")
+JUDGED: tuple[Split, ...] = ("score", "test")
+CANDIDATES = 40
+
+Rights = dict[tuple[str, str, float], FloatArray]
+"""Accuracy on each input, by arm, method and coverage."""
+
+
+class AloneTrainer(PairTrainer):
+    """Trains the base as if no router were there: every image has the same weight."""
+
+    def _decide(self, found: GraphOutputs) -> torch.Tensor:
+        return torch.zeros(len(found.logits), dtype=torch.bool)
+
+
+@dataclass(frozen=True)
+class Study:
+    """What all seeds share."""
+
+    given: argparse.Namespace
+    genes: Genes
+
+    def setup(self, seed: int) -> SearchSetup:
+        """Splits dealt out by a seed."""
+        return SearchSetup(settings_of(self.given, data=self.given.data, seed=seed))
+
+    def trainer(self, kind: type[PairTrainer], setup: SearchSetup, seed: int) -> PairTrainer:
+        """Of the base as the supernet has it, rounded to int8."""
+        architecture = setup.space.architecture(self.genes)
+        network = FakeQuantNet(float_graph(setup.scorer.runner.network(self.genes)))
+        base = Int8Base(network, architecture, op_cuts(setup.space, self.genes))
+        recipe = FinalRecipe(steps=self.given.steps, seed=seed)
+        base.calibrate(setup.data, recipe.calibration_images)
+        model = setup.clouds.model(None)
+        cloud = None if model is None else CloudSide(model, setup.data, trains=False, device="cpu")
+        plan = PairPlan(
+            design=design(self.given.router),
+            router_objective=setup.settings.router_objective,
+            coverages=COVERAGES,
+            target=COVERAGES[-1],
+            origin={},
+        )
+        return kind(base, setup.data, cloud, plan, recipe)
+
+
+def weakest(setup: SearchSetup) -> Genes:
+    """By accuracy on the ``fit`` split."""
+    rows = np.unique(setup.space.sample(CANDIDATES, np.random.default_rng(0)), axis=0)
+    rows = np.concatenate([rows, setup.space.extremes()])
+
+    def accuracy(genes: Genes) -> float:
+        return float(setup.scorer.run_base(genes, ("fit",))["fit"].correct.mean())
+
+    return min((tuple(row) for row in rows.tolist()), key=accuracy)
+
+
+def judge(arm: str, trainer: PairTrainer) -> tuple[Rights, IntArray | None]:
+    """Accuracy on each of the judged images, and their groups."""
+    router, cloud = trainer.fit_router(), trainer.cloud
+    assert cloud is not None
+    parts: dict[tuple[str, str, float], list[FloatArray]] = {}
+    groups = []
+    for split in JUDGED:
+        outputs = trainer.base.outputs(trainer.data.split(split), f"the base on split {split}")
+        correct = cloud.correct(split)
+        scores = {name: confidence_score(outputs, name) for name in CONFIDENCES}
+        scores["hybrid"] = router.send_score(outputs)
+        for name, score in scores.items():
+            for coverage in COVERAGES:
+                right = input_accuracy(send_weights(score, coverage), outputs.correct, correct)
+                parts.setdefault((arm, name, coverage), []).append(right)
+        parts.setdefault((arm, "base", 1.0), []).append(outputs.correct.astype(np.float64))
+        groups.append(np.arange(outputs.n) if outputs.groups is None else outputs.groups)
+    rights = {key: np.concatenate(arrays) for key, arrays in parts.items()}
+    for coverage in COVERAGES:
+        best = max(CONFIDENCES, key=lambda name: rights[arm, name, coverage].mean())
+        rights[arm, "best confidence", coverage] = rights[arm, best, coverage]
+    return rights, np.concatenate(groups)
+
+
+def study_seed(study: Study, seed: int) -> tuple[Rights, IntArray | None]:
+    """Before, and after both trainings."""
+    setup = study.setup(seed)
+    pair = study.trainer(PairTrainer, setup, seed)
+    rights, groups = judge("before", pair)
+    pair.run()
+    rights |= judge("pair", pair)[0]
+    alone = study.trainer(AloneTrainer, setup, seed)
+    alone.run()
+    rights |= judge("alone", alone)[0]
+    return rights, groups
+
+
+COMPARISONS = (
+    (("pair", "hybrid"), ("before", "entropy")),
+    (("pair", "hybrid"), ("before", "best confidence")),
+    (("before", "hybrid"), ("before", "entropy")),
+    (("pair", "hybrid"), ("pair", "entropy")),
+    (("pair", "hybrid"), ("pair", "best confidence")),
+    (("pair", "hybrid"), ("alone", "entropy")),
+    (("pair", "hybrid"), ("alone", "best confidence")),
+    (("pair", "hybrid"), ("alone", "hybrid")),
+)
+
+
+def report(found: list[tuple[Rights, IntArray | None]]) -> None:
+    """Means over seeds."""
+    for key in sorted(found[0][0]):
+        values = [100 * rights[key].mean() for rights, _ in found]
+        arm, name, coverage = key
+        print(f"{arm:7s} {name:16s} {coverage:g}: {np.mean(values):.2f} ({_sd(values):.2f})")
+    for ours, rival in COMPARISONS:
+        for coverage in COVERAGES:
+            intervals: list[Interval] = []
+            for seed, (rights, groups) in enumerate(found):
+                gain = rights[(*ours, coverage)] - rights[(*rival, coverage)]
+                intervals += bootstrap_means(gain[:, None], groups=groups, seed=seed)
+            values = [100 * one.value for one in intervals]
+            low, high = min(one.low for one in intervals), max(one.high for one in intervals)
+            print(
+                f"{' '.join(ours)} against {' '.join(rival)} at {coverage:g}: "
+                f"{np.mean(values):+.2f} ({_sd(values):.2f}) [{100 * low:+.2f}, {100 * high:+.2f}]",
+                flush=True,
+            )
+
+
+def _sd(values: list[float]) -> float:
+    return float(np.std(values, ddof=1)) if len(values) > 1 else 0.0
+
+
+def main() -> None:
+    """Parse, train seed by seed, report after each."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--data", default="digits")
+    parser.add_argument("--seeds", type=int, default=5)
+    parser.add_argument("--steps", type=int, default=FinalRecipe().steps)
+    parser.add_argument("--router", default=DEFAULT_DESIGN)
+    add_common_flags(parser)
+    given = parser.parse_args()
+    torch.set_num_threads(given.threads)
+    first = SearchSetup(settings_of(given, data=given.data))
+    study = Study(given, weakest(first))
+    macs = first.space.architecture(study.genes).macs / 1e6
+    print(f"weakest base: {macs:.2f} M MACs, {given.router}, {given.steps} steps", flush=True)
+    found = []
+    for seed in range(given.seeds):
+        found.append(study_seed(study, seed))
+        print(f"-- {seed + 1} seeds, {len(found[-1][0]['before', 'base', 1.0])} images each")
+        report(found)
+
+
+if __name__ == "__main__":
+    main()
