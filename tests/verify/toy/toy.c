@@ -5,7 +5,7 @@
 
 static int8_t hnas_arena[HNAS_ARENA_BYTES] __attribute__((aligned(16)));
 static volatile uint8_t filled[40] = {1};
-static const uint8_t weights[2048] = {1}; /* flash that a limit can take away */
+static const uint8_t ballast[2048] = {1}; /* flash that a limit can take away */
 
 static __attribute__((noinline)) int deep(volatile uint8_t *bytes, int n)
 {
@@ -24,7 +24,7 @@ int hnas_run(const uint8_t *image, hnas_result *out)
     for (int i = 0; i < HNAS_CLASSES; i++)
         out->scores[i] = i < HNAS_IMAGE_BYTES ? (int8_t)image[i] : -1;
     out->class_index = (int16_t)-image[0];
-    out->sent = (image[1] & 1) | weights[8 * image[0] + 1];
+    out->sent = (image[1] & 1) | ballast[8 * image[0] + 1];
     out->send_score = (float)image[2] * 0.25f;
 #ifdef HNAS_TRACE
     for (int i = 0; i < HNAS_OPS; i++)
