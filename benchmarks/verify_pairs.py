@@ -4,8 +4,9 @@
 
 Ten pairs are spread over the front. Each is exported, built for each board and run there; the same
 images go through the integer reference, the exported C on this computer (gcc), LiteRT and
-onnxruntime. Prints a row for each pair and board, then a line for each bar, and fails
-(exit status 1) where one is missed. Needs what `hybrid-nas verify` needs, gcc, and ai-edge-litert.
+onnxruntime. Prints a row for each pair and board, what int8 costs each pair on the test split
+(thresholds set on the scores of each arithmetic), and a line for each bar; fails (exit status 1)
+where one is missed. Needs what `hybrid-nas verify` needs, gcc, and ai-edge-litert.
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ import numpy as np
 import torch
 
 from hybrid_nas.cli.output import json_text, make_table, out_console
+from hybrid_nas.export.figures import ExportFigures, export_figures
 from hybrid_nas.export.from_run import ExportedPair, exported_pair
 from hybrid_nas.export.int8_outputs import int8_outputs, network_pixels
 from hybrid_nas.search.rundir import RunDirectory
@@ -34,6 +36,7 @@ from hybrid_nas.verify.subject import Subject, pair_subject
 from tests.export.c_host import HostNetwork
 
 BOARDS = ("emulated-cortex-m4", "emulated-cortex-m7")
+COVERAGES = (0.9, 0.7)
 
 
 @dataclass(frozen=True)
@@ -93,6 +96,22 @@ COLUMNS = (
     *("pair", "board", "arena, predicted", "observed", "SRAM off by", "flash", "off by"),
     *("instructions", "off by", "worst operator", "exact", "class of onnxruntime"),
 )
+
+
+ROUNDING_COLUMNS = (
+    *("pair", "base alone, float32", "int8"),
+    *("hybrid at 0.9, float32", "int8", "hybrid at 0.7, float32", "int8"),
+)
+
+
+def rounding_cells(pair: int, found: ExportFigures) -> list[object]:
+    """As in `ROUNDING_COLUMNS`; a hybrid's accuracy, and the share that it keeps."""
+    arithmetics = (found.float32, found.int8)
+    cells: list[object] = [pair, *(f"{one.base:.2%}" for one in arithmetics)]
+    for coverage in COVERAGES:
+        at = [one.hybrid[coverage] for one in arithmetics]
+        cells += [f"{one.accuracy:.2%} ({one.coverage:.1%})" for one in at]
+    return cells
 
 
 @dataclass(frozen=True)
@@ -176,13 +195,16 @@ def main() -> None:
     front = [pair["id"] for pair in json.loads(directory.pareto.read_text())["pairs"]]
     chosen = np.unique(np.linspace(0, len(front) - 1, given.pairs).round().astype(int))
     rows: list[Row] = []
+    rounding: list[list[object]] = []
     for number in (front[index] for index in chosen.tolist()):
-        opened = exported_pair(RunPair(directory, number))
+        opened = exported_pair(RunPair(directory, number), COVERAGES)
+        rounding.append(rounding_cells(number, export_figures(opened)))
         for row in verify_pair(opened, given.board or BOARDS, given, number):
             rows.append(row)
             print(*row.cells(), sep="  ", file=sys.stderr, flush=True)
     people = out_console()
     people.print(make_table(COLUMNS, [row.cells() for row in rows], numeric=COLUMNS[2:-2]))
+    people.print(make_table(ROUNDING_COLUMNS, rounding, numeric=ROUNDING_COLUMNS))
     found = list(bars(rows))
     for bar in found:
         people.print(f"{'met   ' if bar.met else 'MISSED'} {bar.what}: {bar.found}", markup=False)

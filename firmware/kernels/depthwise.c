@@ -16,7 +16,7 @@ struct line {
     const int16_t *weights; /* of the channel, rows of an even length */
     int32_t kernel_h, kernel_w, stride;
     int32_t out_w, out_c;
-    float scale;
+    hnas_factor factor;
     int32_t bias, output_offset, low, high;
 };
 
@@ -78,7 +78,7 @@ HNAS_INLINE void neighbours(int32_t outputs, int32_t kernel_h, int32_t kernel_w,
     const int32_t *row = l->row;
     for (const int32_t *end = row + kernel_h; row != end; w += even(kernel_w))
         row_sums(outputs, kernel_w, stride, x + *row++, w, sum);
-    hnas_factor factor = hnas_factor_of(l->scale);
+    hnas_factor factor = l->factor;
 #pragma GCC unroll 4
     for (int32_t o = 0; o < outputs; o++)
         sum[o] = hnas_rescale(sum[o], factor);
@@ -215,7 +215,7 @@ static void lanes_of(const hnas_window *p, const hnas_requant *q, line_function 
             .stride = p->stride,
             .out_w = p->out_w,
             .out_c = p->out_c,
-            .scale = q->scale[c],
+            .factor = hnas_factor_of(q->scale[c]),
             .bias = q->bias ? q->bias[c] : 0,
             .output_offset = q->output_offset,
             .low = q->low,
