@@ -18,18 +18,18 @@ from __future__ import annotations
 import argparse
 import csv
 import io
+import json
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
-from functools import cached_property
 from pathlib import Path
 
 import numpy as np
 import torch
+from final_pair import pair_trainer
 from scipy.stats import kendalltau, spearmanr
 from torch import Tensor
 
 from hybrid_nas.data.dataset import Dataset, ImageSet, Split
-from hybrid_nas.errors import InputError
 from hybrid_nas.files import atomic_write
 from hybrid_nas.routing.scoring import exact_accuracy
 from hybrid_nas.search.candidate import Candidate
@@ -37,8 +37,9 @@ from hybrid_nas.search.rundir import RunDirectory
 from hybrid_nas.search.setup import SearchSetup
 from hybrid_nas.spaces.blocks import MBConvBlock
 from hybrid_nas.threads import wait_passively
-from hybrid_nas.training.job import FinalJob, RunPair
+from hybrid_nas.training.job import RunPair
 from hybrid_nas.training.recipe import FinalRecipe
+from hybrid_nas.training.trainer import PairTrainer
 from hybrid_nas.typing import FloatArray
 
 RESULTS = Path(__file__).resolve().parents[1] / "docs" / "results"
@@ -114,32 +115,14 @@ class SharedTeacher:
         return self._answers[key]
 
 
-@dataclass(frozen=True)
-class ChosenPair(RunPair):
-    """A pair of the run's space, whether or not it is on the front; nothing of it is written."""
-
-    chosen: Candidate
-
-    @cached_property
-    def candidate(self) -> Candidate:
-        """The one that was chosen."""
-        return self.chosen
-
-
 def front_candidates(setup: SearchSetup, directory: RunDirectory, count: int) -> list[Candidate]:
     """Pairs spread evenly over the front."""
-    pairs: list[Candidate] = []
-    number = 1
-    while True:
-        try:
-            pair = RunPair(directory, number)
-            pair.__dict__["setup"] = setup
-            pairs.append(pair.candidate)
-        except InputError:
-            break
-        number += 1
+    pairs = json.loads(directory.pareto.read_text())["pairs"]
     index = np.unique(np.linspace(0, len(pairs) - 1, min(count, len(pairs))).round().astype(int))
-    return [pairs[k] for k in index]
+    return [
+        Candidate(setup.space.from_dict(pairs[k]["base"]["genes"]), pairs[k]["router"]["kind"])
+        for k in index.tolist()
+    ]
 
 
 def decile_candidates(setup: SearchSetup, count: int, seed: int) -> list[Candidate]:
@@ -155,9 +138,8 @@ def decile_candidates(setup: SearchSetup, count: int, seed: int) -> list[Candida
     return [problem.candidates.candidate(rows[k]) for k in rng.permutation(inside)[:count]]
 
 
-def test_figures(job: FinalJob) -> tuple[float, float]:
+def test_figures(trainer: PairTrainer) -> tuple[float, float]:
     """Hybrid accuracy at the target and base accuracy on the test split, router fitted now."""
-    trainer = job.trainer
     router = trainer.fit_router()
     outputs = trainer.base.outputs(trainer.data.split("test"), "the base on split test")
     correct = None if trainer.cloud is None else trainer.cloud.correct("test")
@@ -168,8 +150,7 @@ def test_figures(job: FinalJob) -> tuple[float, float]:
 def study(run: Path, out: Path, steps: int, seeds: int) -> None:
     """Train what is missing, row by row."""
     directory = RunDirectory(run)
-    first = RunPair(directory, 1)
-    setup = first.setup
+    setup = RunPair(directory, 1).setup
     setup.__dict__["data"] = SharedImages(setup.data)
     teacher = SharedTeacher()
     groups = {
@@ -184,7 +165,7 @@ def study(run: Path, out: Path, steps: int, seeds: int) -> None:
                 genes = " ".join(map(str, candidate.genes))
                 if (seed, genes, candidate.router) in done:
                     continue
-                rows.append(train_one(directory, setup, candidate, group, steps, seed, teacher))
+                rows.append(train_one(setup, candidate, group, steps, seed, teacher))
                 write(out, rows)
                 row = rows[-1]
                 print(
@@ -195,7 +176,6 @@ def study(run: Path, out: Path, steps: int, seeds: int) -> None:
 
 
 def train_one(
-    directory: RunDirectory,
     setup: SearchSetup,
     candidate: Candidate,
     group: str,
@@ -206,16 +186,15 @@ def train_one(
     """Score a pair, train it, and look at the test split before and after."""
     costs = setup.problem.evaluate(np.array([setup.problem.candidates.row(candidate)]))
     figures = setup.scorer.score(candidate, costs)
-    pair = ChosenPair(directory, 0, candidate)
-    pair.__dict__["setup"] = setup
-    job = FinalJob(pair, FinalRecipe(steps=steps, seed=seed), TARGET)
-    cloud = job.trainer.cloud
+    coverages, recipe = setup.settings.coverages, FinalRecipe(steps=steps, seed=seed)
+    trainer = pair_trainer(setup, candidate, coverages, TARGET, recipe)
+    cloud = trainer.cloud
     if cloud is not None and cloud.teacher is not None:
         teacher.ask = teacher.ask or cloud.teacher
         cloud.teacher = teacher
-    before, base_before = test_figures(job)
-    job.trainer.run()
-    after, base_after = test_figures(job)
+    before, base_before = test_figures(trainer)
+    trainer.run()
+    after, base_after = test_figures(trainer)
     architecture = setup.space.architecture(candidate.genes)
     return Row(
         group=group,

@@ -19,21 +19,19 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
+from final_pair import pair_trainer
 from setup_default import add_common_flags, settings_of
 
 from hybrid_nas.data.dataset import Split
-from hybrid_nas.quantise.fake_quant import FakeQuantNet
-from hybrid_nas.quantise.float_graph import GraphOutputs, float_graph
+from hybrid_nas.quantise.float_graph import GraphOutputs
 from hybrid_nas.routing.bootstrap import Interval, bootstrap_means
 from hybrid_nas.routing.confidence import confidence_score
-from hybrid_nas.routing.designs import DEFAULT_DESIGN, design
+from hybrid_nas.routing.designs import DEFAULT_DESIGN
 from hybrid_nas.routing.ranking import input_accuracy, send_weights
+from hybrid_nas.search.candidate import Candidate
 from hybrid_nas.search.setup import SearchSetup
 from hybrid_nas.spaces.space import Genes
-from hybrid_nas.training.cloud_side import CloudSide
-from hybrid_nas.training.int8_base import Int8Base, op_cuts
 from hybrid_nas.training.recipe import FinalRecipe
-from hybrid_nas.training.router_turn import PairPlan
 from hybrid_nas.training.trainer import PairTrainer
 from hybrid_nas.typing import FloatArray, IntArray
 
@@ -66,21 +64,9 @@ class Study:
 
     def trainer(self, kind: type[PairTrainer], setup: SearchSetup, seed: int) -> PairTrainer:
         """Of the base as the supernet has it, rounded to int8."""
-        architecture = setup.space.architecture(self.genes)
-        network = FakeQuantNet(float_graph(setup.scorer.runner.network(self.genes)))
-        base = Int8Base(network, architecture, op_cuts(setup.space, self.genes))
+        candidate = Candidate(self.genes, self.given.router)
         recipe = FinalRecipe(steps=self.given.steps, seed=seed)
-        base.calibrate(setup.data, recipe.calibration_images)
-        model = setup.clouds.model(None)
-        cloud = None if model is None else CloudSide(model, setup.data, trains=False, device="cpu")
-        plan = PairPlan(
-            design=design(self.given.router),
-            router_objective=setup.settings.router_objective,
-            coverages=COVERAGES,
-            target=COVERAGES[-1],
-            origin={},
-        )
-        return kind(base, setup.data, cloud, plan, recipe)
+        return pair_trainer(setup, candidate, COVERAGES, COVERAGES[-1], recipe, kind)
 
 
 def weakest(setup: SearchSetup) -> Genes:
