@@ -15,8 +15,7 @@ from setup_default import add_common_flags, settings_of
 
 from hybrid_nas.routing.designs import DEFAULT_DESIGN, EARLY_DESIGNS
 from hybrid_nas.routing.query import affordable_query_rate
-from hybrid_nas.routing.ranking import Curve
-from hybrid_nas.routing.scoring import pair_curve
+from hybrid_nas.routing.ranking import Curve, pair_curve
 from hybrid_nas.search.candidate import Candidate, CandidateSpace
 from hybrid_nas.search.problem import Problem
 from hybrid_nas.search.setup import SearchSetup

@@ -36,12 +36,12 @@ from hybrid_nas.search.problem import Problem
 from hybrid_nas.search.progress import ProgressMeter
 from hybrid_nas.search.reclaim import WORKER
 from hybrid_nas.search.sampler import CANDIDATE
-from hybrid_nas.search.score import AtCoverage, PairFigures
+from hybrid_nas.search.score import FIGURES, AtCoverage, PairFigures
 from hybrid_nas.search.settings import SearchSettings
 from hybrid_nas.search.setup import SearchSetup
 from hybrid_nas.search.storage import open_storage, sqlite_url
 from hybrid_nas.search.storage_rdb import Database
-from hybrid_nas.search.worker import FIGURES, Worker, objective_values
+from hybrid_nas.search.worker import Worker, objective_values
 
 
 class StubScorer:

@@ -8,9 +8,8 @@ import numpy as np
 from exhaustive_table import PROBLEMS, Table, Truth
 from scipy.stats import kendalltau
 
-from hybrid_nas.guided.pareto import front_mask
+from hybrid_nas.guided.pareto import front_mask, hypervolume
 from hybrid_nas.hardware.limits import Limits
-from hybrid_nas.search.pareto import hypervolume
 from hybrid_nas.typing import IntArray
 
 

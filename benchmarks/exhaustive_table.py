@@ -16,12 +16,11 @@ import numpy as np
 from exhaustive_space import lean, narrowed, search_setup
 
 from hybrid_nas.errors import InputError
-from hybrid_nas.guided.pareto import front_mask
+from hybrid_nas.guided.pareto import front_mask, hypervolume
 from hybrid_nas.hardware.cost import Costs
 from hybrid_nas.hardware.limits import Limits
 from hybrid_nas.npz import load_arrays
 from hybrid_nas.search.candidate import CandidateSpace
-from hybrid_nas.search.pareto import hypervolume
 from hybrid_nas.search.problem import Problem
 from hybrid_nas.typing import BoolArray, FloatArray, IntArray
 

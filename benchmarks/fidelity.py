@@ -142,7 +142,7 @@ def test_figures(trainer: PairTrainer) -> tuple[float, float]:
     """Hybrid accuracy at the target and base accuracy on the test split, router fitted now."""
     router = trainer.fit_router()
     outputs = trainer.base.outputs(trainer.data.split("test"), "the base on split test")
-    correct = None if trainer.cloud is None else trainer.cloud.correct("test")
+    correct = None if trainer.cloud is None else trainer.cloud.answers("test").correct
     hybrid = exact_accuracy(router.send_score(outputs), outputs, correct, TARGET)
     return hybrid.value, float(outputs.correct.mean())
 

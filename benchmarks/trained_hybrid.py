@@ -88,7 +88,7 @@ def judge(arm: str, trainer: PairTrainer) -> tuple[Rights, IntArray | None]:
     groups = []
     for split in JUDGED:
         outputs = trainer.base.outputs(trainer.data.split(split), f"the base on split {split}")
-        correct = cloud.correct(split)
+        correct = cloud.answers(split).correct
         scores = {name: confidence_score(outputs, name) for name in CONFIDENCES}
         scores["hybrid"] = router.send_score(outputs)
         for name, score in scores.items():

@@ -10,6 +10,7 @@ import typer
 from hybrid_nas.cli.multivalue import parse_coverages
 from hybrid_nas.cli.options import Guarantee, Threads, Untrained
 from hybrid_nas.cli.output import console, emit_json, err_console, make_table
+from hybrid_nas.cli.subject import named_pair
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -59,14 +60,11 @@ def register(app: typer.Typer) -> None:
 
         from hybrid_nas.evaluation.job import DEFAULT_SEVERITY, EvaluationJob
         from hybrid_nas.routing.guarantees import parse_promise
-        from hybrid_nas.search.rundir import RunDirectory
         from hybrid_nas.supernet.device import choose_device
         from hybrid_nas.threads import cores
-        from hybrid_nas.training.job import RunPair
 
         promises = tuple(parse_promise(text) for text in guarantee or [])
-        chosen = RunPair(RunDirectory(run), pair)
-        chosen.document  # noqa: B018  # a wrong number is said before anything is opened
+        chosen = named_pair(run, pair)
         torch.set_num_threads(threads or cores())
         severities = tuple(dict.fromkeys(severity or [DEFAULT_SEVERITY]))
         job = EvaluationJob(

@@ -10,6 +10,7 @@ import typer
 from hybrid_nas.cli.multivalue import parse_coverages
 from hybrid_nas.cli.options import Arch, Guarantee, Threads, Untrained, Weights
 from hybrid_nas.cli.output import console, emit_json, err_console, make_table
+from hybrid_nas.cli.subject import check_subject, named_pair
 from hybrid_nas.errors import InputError
 
 if TYPE_CHECKING:
@@ -85,12 +86,11 @@ def register(app: typer.Typer) -> None:
         if out is None:
             raise InputError("--out DIR is missing: name the folder to make")
         people = err_console()
-        if (run is None) == (arch is None):
-            raise InputError("give either RUN with --pair, or --arch with --weights")
+        check_subject(run, pair, arch, weights, calibration)
         wanted = _formats(formats)
         _check_patches(patches, wanted)
-        if run is None:
-            assert arch is not None
+        if run is None or pair is None:
+            assert arch is not None and weights is not None
             document = _export_files(
                 arch,
                 weights,
@@ -103,9 +103,6 @@ def register(app: typer.Typer) -> None:
                 patches=patches or "off",
             )
         else:
-            if pair is None:
-                raise InputError(f"--pair is missing: which pair of {run}?")
-            check_only_files(weights, calibration)
             document = _export_pair(
                 run,
                 pair,
@@ -146,13 +143,6 @@ def _check_patches(patches: str | None, formats: tuple[str, ...]) -> None:
         raise InputError(f"--patches {patches} is for the C code: add c to --formats")
 
 
-def check_only_files(weights: Path | None, calibration: str | None) -> None:
-    """Refuse flags of ``--arch`` where a pair of a run was asked for."""
-    for name, value in (("--weights", weights), ("--calibration", calibration)):
-        if value is not None:
-            raise InputError(f"{name} belongs to --arch: a run's pair has its own")
-
-
 def _export_pair(
     run: Path,
     number: int,
@@ -167,21 +157,17 @@ def _export_pair(
 
     from hybrid_nas.export.job import ExportJob
     from hybrid_nas.routing.guarantees import parse_promise
-    from hybrid_nas.search.rundir import RunDirectory
     from hybrid_nas.threads import cores
-    from hybrid_nas.training.job import RunPair
 
     torch.set_num_threads(threads or cores())
     promises = tuple(parse_promise(text) for text in guarantees)
-    pair = RunPair(RunDirectory(run), number)
-    pair.document  # noqa: B018  # a wrong number is said before anything is opened
-    job = ExportJob(pair, out, promises=promises, **settings)
+    job = ExportJob(named_pair(run, number), out, promises=promises, **settings)
     return job.run(lambda text: people.print(f"{text} ...", markup=False))
 
 
 def _export_files(
     arch: Path,
-    weights: Path | None,
+    weights: Path,
     calibration: str | None,
     out: Path,
     threads: int | None,
@@ -192,8 +178,6 @@ def _export_files(
     from hybrid_nas.export.from_files import NetworkJob
     from hybrid_nas.threads import cores
 
-    if weights is None:
-        raise InputError(f"--weights is missing: the weights of {arch}")
     torch.set_num_threads(threads or cores())
     return NetworkJob(arch, weights, out, calibration=calibration, **settings).run()
 

@@ -9,6 +9,7 @@ import typer
 
 from hybrid_nas.cli.options import Threads, coverage_option
 from hybrid_nas.cli.output import console, emit_json, make_table
+from hybrid_nas.cli.subject import named_pair
 from hybrid_nas.training.recipe import FinalRecipe
 
 if TYPE_CHECKING:
@@ -88,15 +89,13 @@ def _train(
 
     from hybrid_nas.cli.progress import progress_bar
     from hybrid_nas.cli.team import stop_together, training_team
-    from hybrid_nas.search.rundir import RunDirectory
     from hybrid_nas.supernet.distributed import choose_team_device
-    from hybrid_nas.training.job import FinalJob, RunPair
+    from hybrid_nas.training.job import FinalJob
 
     people = console(json=json)
     with training_team(people) as team:
         torch.set_num_threads(threads or team.threads)
-        pair = RunPair(RunDirectory(run), number)
-        pair.document  # noqa: B018  # a wrong number is said before anything is opened
+        pair = named_pair(run, number)
         target = coverage if coverage is not None else pair.setup.settings.target_coverage
         job = FinalJob(pair, recipe, target, choose_team_device(team, device), team)
         with stop_together(team) as stop, progress_bar(people, "training", "steps") as show:

@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from hybrid_nas.cli.export import check_only_files
 from hybrid_nas.cli.options import Arch, Threads, Untrained, Weights, size_option
 from hybrid_nas.cli.output import console, emit_json, err_console
 from hybrid_nas.cli.progress import progress_bar
+from hybrid_nas.cli.subject import check_subject, named_pair
 from hybrid_nas.errors import InputError
 
 if TYPE_CHECKING:
@@ -77,20 +77,16 @@ def register(app: typer.Typer) -> None:
         from hybrid_nas.verify.compiler import Compiler
         from hybrid_nas.verify.job import check_device
 
-        if (run is None) == (arch is None):
-            raise InputError("give either RUN with --pair, or --arch with --weights")
+        if run is None and arch is not None and out is None:
+            raise InputError("--out DIR is missing: with --arch, name the folder to make")
+        check_subject(run, pair, arch, weights, calibration)
         on = check_device(board, port)
         Compiler.find()
-        if run is None:
-            assert arch is not None
-            if out is None:
-                raise InputError("--out DIR is missing: with --arch, name the folder to make")
+        if run is None or pair is None:
+            assert arch is not None and weights is not None and out is not None
             subject = _files(arch, weights, calibration, on.id, images, threads)
             folder = out
         else:
-            if pair is None:
-                raise InputError(f"--pair is missing: which pair of {run}?")
-            check_only_files(weights, calibration)
             subject, own_folder = _pair(run, pair, on.id, images, threads, untrained)
             folder = out or own_folder / "verify" / on.id
         found = _run(subject, on.id, folder, port, sram, flash)
@@ -109,13 +105,10 @@ def _pair(
     import torch
 
     from hybrid_nas.export.from_run import exported_pair
-    from hybrid_nas.search.rundir import RunDirectory
     from hybrid_nas.threads import cores
-    from hybrid_nas.training.job import RunPair
     from hybrid_nas.verify.subject import pair_subject
 
-    chosen = RunPair(RunDirectory(run), number)
-    chosen.document  # noqa: B018  # a wrong number is said before anything is opened
+    chosen = named_pair(run, number)
     torch.set_num_threads(threads or cores())
     err_console().print(f"opening pair {number}, rounding it to int8 ...", markup=False)
     opened = exported_pair(chosen, untrained=untrained)
@@ -124,7 +117,7 @@ def _pair(
 
 def _files(
     arch: Path,
-    weights: Path | None,
+    weights: Path,
     calibration: str | None,
     board: str,
     images: int,
@@ -136,8 +129,6 @@ def _files(
     from hybrid_nas.threads import cores
     from hybrid_nas.verify.subject import files_subject
 
-    if weights is None:
-        raise InputError(f"--weights is missing: the weights of {arch}")
     torch.set_num_threads(threads or cores())
     err_console().print(f"rounding {arch.name} to int8 ...", markup=False)
     job = NetworkJob(arch, weights, Path(), (), calibration)

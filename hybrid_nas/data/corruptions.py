@@ -12,6 +12,7 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
+from scipy.ndimage import gaussian_filter
 
 from hybrid_nas.errors import InputError
 from hybrid_nas.typing import ByteArray, FloatArray
@@ -76,11 +77,8 @@ def _blur(images: FloatArray, severity: int, random: np.random.Generator) -> Flo
     side = max(images.shape[1:3])
     sigma = (0.4, 0.6, 0.7, 0.8, 1.0)[severity - 1] * side / _REFERENCE_SIDE
     radius = max(1, int(np.ceil(4.0 * sigma)))
-    taps = np.exp(-0.5 * (np.arange(-radius, radius + 1) / sigma) ** 2)
-    taps /= taps.sum()
-    for axis in (1, 2):
-        images = _convolve(images, taps, axis)
-    return images
+    blurred: FloatArray = gaussian_filter(images, sigma, mode="nearest", radius=radius, axes=(1, 2))
+    return blurred
 
 
 def _contrast(images: FloatArray, severity: int, random: np.random.Generator) -> FloatArray:
@@ -118,16 +116,6 @@ def _box_weights(side: int, cells: int) -> FloatArray:
     overlap = np.clip(np.minimum(right, np.arange(side) + 1.0) - left, 0.0, None)
     weights: FloatArray = overlap / overlap.sum(axis=1, keepdims=True)
     return weights
-
-
-def _convolve(images: FloatArray, taps: FloatArray, axis: int) -> FloatArray:
-    radius, side = len(taps) // 2, images.shape[axis]
-    widths = [(radius, radius) if k == axis else (0, 0) for k in range(images.ndim)]
-    padded = np.pad(images, widths, mode="edge")
-    total = np.zeros_like(images)
-    for shift, tap in enumerate(taps):
-        total += tap * np.take(padded, range(shift, shift + side), axis=axis)
-    return total
 
 
 def _uniform_noise(images: FloatArray, random: np.random.Generator) -> FloatArray:

@@ -9,7 +9,6 @@ import numpy as np
 
 from hybrid_nas.evaluation.accuracy_table import AccuracyTable
 from hybrid_nas.routing.baselines import (
-    BASELINES,
     CONFIDENCE_BASELINES,
     FittedBaseline,
     available_baselines,
@@ -19,7 +18,7 @@ from hybrid_nas.routing.bootstrap import Interval
 from hybrid_nas.routing.evidence import Evidence
 from hybrid_nas.routing.fitted import FittedRouter
 from hybrid_nas.routing.outputs import ModelOutputs
-from hybrid_nas.routing.scoring import pair_curve
+from hybrid_nas.routing.ranking import pair_curve
 from hybrid_nas.routing.selection import select_router
 from hybrid_nas.routing.thresholds import sent
 from hybrid_nas.typing import BoolArray, FloatArray
@@ -180,7 +179,7 @@ def _curves(
     right = np.ones(outputs.n, np.bool_) if cloud_correct is None else cloud_correct
     scores = {"router": score}
     for name, baseline in baselines.items():
-        if baseline.score is not None and BASELINES[name].kind != "alone":
+        if baseline.score is not None:
             scores[name] = baseline.score(outputs, right)
     least = _LEAST_COVERAGE_ALONE if cloud_correct is None else 0.0
     grid = np.linspace(least, 1.0, CURVE_POINTS)

@@ -17,7 +17,6 @@ from hybrid_nas.evaluation.shift import cloud_is_silent, send_rates, under_corru
 from hybrid_nas.evaluation.split_computing import split_points
 from hybrid_nas.evaluation.subject import Subject, open_subject
 from hybrid_nas.files import atomic_write
-from hybrid_nas.report.front import deployed_name
 from hybrid_nas.report.plot_evaluation import draw_evaluation
 from hybrid_nas.routing.designs import design
 from hybrid_nas.routing.guarantees import Promise
@@ -153,7 +152,7 @@ def _describe_router(subject: Subject) -> dict[str, Any]:
     return {
         "kind": subject.pair.candidate.router,
         "method": router.method,
-        "deployed": deployed_name(subject.pair.candidate.router, router.method, router.params),
+        "deployed": router.deployed_name,
         "params": router.params,
         "flash_bytes": router.flash_bytes,
         "thresholds": keyed(router.thresholds),
@@ -174,7 +173,7 @@ def _abstaining(subject: Subject, coverages: tuple[float, ...]) -> dict[str, Any
     score = evaluate_pair(router, subject.outputs("test"), None)
     return {
         "method": router.method,
-        "deployed": deployed_name(subject.pair.candidate.router, router.method, router.params),
+        "deployed": router.deployed_name,
         "at": {format(c, "g"): asdict(at) for c, at in score.at.items()},
     }
 

@@ -47,28 +47,15 @@ class JudgedPromise:
 
     def document(self) -> dict[str, Any]:
         """The entry of `guarantees` in ``evaluation.json``."""
-        one = self.guarantee
         return {
-            "guarantee": one.promise.text,
-            "kind": one.promise.kind,
-            "level": one.promise.level,
-            "confidence": one.promise.confidence,
-            "threshold": one.threshold,
-            "calibrated_by": one.method,
+            **self.guarantee.document(),
             "calibrated_on": "threshold",
-            "n": one.n,
-            "groups": one.n_groups,
-            "value": one.value,
-            "bound": one.bound,
-            "coverage": one.coverage,
-            "accuracy": one.accuracy,
             "test": {
                 "value": self.figure,
                 "coverage": self.coverage,
                 "accuracy": self.accuracy,
                 "within": self.held,
             },
-            "reading": one.reading,
         }
 
 

@@ -14,7 +14,7 @@ from hybrid_nas.data.dataset import ImageSet
 from hybrid_nas.errors import InputError
 from hybrid_nas.evaluation.subject import Subject
 from hybrid_nas.routing.drift import RateController, fit_controller
-from hybrid_nas.routing.metrics import hybrid_accuracy, kept_accuracy
+from hybrid_nas.routing.metrics import pair_accuracy
 from hybrid_nas.routing.outputs import ModelOutputs
 from hybrid_nas.routing.thresholds import realised_coverage, sent
 from hybrid_nas.typing import BoolArray, FloatArray
@@ -149,9 +149,7 @@ def _judge(
         coverage = 1.0 - float(decided.mean())
         if not answers:
             return Kept(coverage, None)
-        if cloud_correct is None:
-            return Kept(coverage, kept_accuracy(outputs.correct, decided).value)
-        return Kept(coverage, hybrid_accuracy(outputs.correct, cloud_correct, decided))
+        return Kept(coverage, pair_accuracy(outputs.correct, cloud_correct, decided).value)
 
     return Shifted(
         name=what[0],

@@ -126,6 +126,10 @@ def hypervolume(losses: FloatArray, reference: FloatArray) -> float:
     points = points[front_mask(points)]
     if not len(points):
         return 0.0
+    if len(reference) == 2:  # the sum of the front's steps
+        points = points[np.argsort(points[:, 0])]
+        heights = np.append(reference[1], points[:-1, 1]) - points[:, 1]
+        return float((reference[0] - points[:, 0]) @ heights)
     _, lower, upper = _sweep(points, reference)
     return float(np.prod(upper - lower, axis=1).sum())
 

@@ -56,8 +56,9 @@ class GuidedSampler(BaseSampler):
         reference: values (as in the study) that bound the hypervolume; see `Engine`.
         earlier: scores of another search, as `read_history` gives them.
         effort: sizes of the inner search.
-        retry_failed: propose candidates of failed trials again. Right where trials fail because
-            processes die, wrong where candidates are at fault.
+        retry_failed: propose candidates of failed trials again, those that failed as retries of
+            retries excepted (`trials.given_up`). Right where trials fail because processes die,
+            wrong where candidates are at fault.
 
     Raises:
         InputError: search space and problem do not agree.

@@ -13,6 +13,19 @@ from hybrid_nas.typing import FloatArray, IntArray
 
 CLAIM = "guided:row"
 """System attribute of a trial: the row that it was given, before its parameters are stored."""
+MOST_RETRIES = 3
+"""A candidate whose trial dies is begun anew so many times."""
+
+
+def given_up(trial: FrozenTrial) -> bool:
+    """Whether a failed trial was its candidate's last: it may be what kills the workers.
+
+    The retries before it are those that Optuna's `RetryHeartbeatStaleTrialCallback` wrote down. A
+    retry that nobody began says nothing.
+    """
+    retries = len(trial.system_attrs.get("retry_history", ()))
+    begun = trial.datetime_start is not None
+    return trial.state == TrialState.FAIL and begun and retries >= MOST_RETRIES
 
 
 class TrialReader:
@@ -21,7 +34,8 @@ class TrialReader:
     Args:
         parameters: names and values of the genes.
         problem: what is searched.
-        retry_failed: leave failed and pruned trials out, so that their candidates are new.
+        retry_failed: leave failed and pruned trials out, so that their candidates are new; not
+            those that were given up.
     """
 
     def __init__(self, parameters: Parameters, problem: Problem, retry_failed: bool) -> None:
@@ -94,7 +108,7 @@ class TrialReader:
     def _learn(self, study: Study, trial: FrozenTrial) -> tuple[IntArray, FloatArray] | None:
         complete = trial.state == TrialState.COMPLETE
         row = self.parameters.row(trial.params)
-        if row is None or (self.retry_failed and not complete):
+        if row is None or (self.retry_failed and not (complete or given_up(trial))):
             return None
         losses = np.full(len(self.problem.objectives), np.nan)
         if complete:

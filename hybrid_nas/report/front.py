@@ -193,6 +193,11 @@ class Front:
         """The pair as it would be run: at its working point, or else at the target coverage."""
         return pair.at(self.target, split) if pair.point is None else pair.point.on(split)
 
+    def mean_ms(self, pair: Pair) -> float | None:
+        """Mean latency of a pair as it would be run: on the test split, or else on the score's."""
+        test = self.working(pair, "test").mean_latency_ms
+        return self.working(pair, "score").mean_latency_ms if test is None else test
+
     @property
     def _nearest(self) -> Pair | None:
         def loss(pair: Pair) -> float:

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from hybrid_nas.report import words
 from hybrid_nas.report.front import ACCURACY, Front, Pair
 from hybrid_nas.report.result import Split
+from hybrid_nas.units import KIB
 
-_KB = 1024.0
 _OF_RESULT = {
     "mean_latency_ms": "mean_latency_ms",
     "mean_macs": "mean_macs",
@@ -55,8 +55,8 @@ def measure(name: str, cloud: bool = True) -> Measure:
         "mean_energy_mj_within_loss": Measure(name, "mean energy within the loss (mJ)"),
         "loss": Measure(name, "loss: accuracy below the cloud alone (points)", 100.0),
         "edge_latency_ms": Measure(name, "latency on the device (ms)"),
-        "sram_bytes": Measure(name, "SRAM (KB)", 1 / _KB),
-        "flash_bytes": Measure(name, "flash (KB)", 1 / _KB),
+        "sram_bytes": Measure(name, "SRAM (KB)", 1 / KIB),
+        "flash_bytes": Measure(name, "flash (KB)", 1 / KIB),
         "macs": Measure(name, "multiply-accumulates (millions)", 1e-6),
         "params": Measure(name, "parameters (thousands)", 1e-3),
         "auc": Measure(name, "mean accuracy over coverages (%)", 100.0),

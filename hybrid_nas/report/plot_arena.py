@@ -10,9 +10,8 @@ from matplotlib.patches import Patch, Rectangle
 
 from hybrid_nas.report.style import color, dress, new_figure
 from hybrid_nas.report.verified import ArenaPlan, PlannedTensor
-from hybrid_nas.units import format_bytes
+from hybrid_nas.units import KIB, format_bytes
 
-_KB = 1024.0
 _KINDS = {
     "image": ("image", "msp"),
     "output": ("operators' outputs", "router"),
@@ -36,10 +35,10 @@ def draw_arena(plan: ArenaPlan) -> Figure:
     steps = len(plan.steps)
     for tensor in sorted(plan.tensors, key=lambda one: (one.first, -one.bytes)):
         _draw(axes, tensor, plan)
-    axes.axhline(plan.arena_bytes / _KB, color=color("ink"), linewidth=1, linestyle=(0, (4, 2)))
+    axes.axhline(plan.arena_bytes / KIB, color=color("ink"), linewidth=1, linestyle=(0, (4, 2)))
     axes.annotate(
         f"arena: {format_bytes(plan.arena_bytes)}",
-        (1, plan.arena_bytes / _KB),
+        (1, plan.arena_bytes / KIB),
         xycoords=("axes fraction", "data"),
         xytext=(0, 3),
         textcoords="offset points",
@@ -48,7 +47,7 @@ def draw_arena(plan: ArenaPlan) -> Figure:
         color=color("ink"),
     )
     axes.set_xlim(-1, steps + 1)
-    axes.set_ylim(0, 1.1 * plan.arena_bytes / _KB)
+    axes.set_ylim(0, 1.1 * plan.arena_bytes / KIB)
     _name_steps(axes, plan.steps)
     there = {kind(tensor) for tensor in plan.tensors}
     axes.legend(
@@ -75,8 +74,8 @@ def kind(tensor: PlannedTensor) -> str:
 
 
 def _draw(axes: Axes, tensor: PlannedTensor, plan: ArenaPlan) -> None:
-    width, height = tensor.last - tensor.first + 1, tensor.bytes / _KB
-    corner = (tensor.first, tensor.offset / _KB)
+    width, height = tensor.last - tensor.first + 1, tensor.bytes / KIB
+    corner = (tensor.first, tensor.offset / KIB)
     axes.add_patch(
         Rectangle(
             corner,

@@ -11,9 +11,8 @@ from hybrid_nas.report import words
 from hybrid_nas.report.documents import Run
 from hybrid_nas.report.front import Front, Pair
 from hybrid_nas.report.style import color, dress, new_figure
-from hybrid_nas.units import format_bytes, format_ms
+from hybrid_nas.units import KIB, format_bytes, format_ms
 
-_KB = 1024.0
 _BAR = 0.62
 _NAME_ROW = -0.9  # above the first bar, which is row 0
 _ROW = 0.7  # from there to the name of a second limit
@@ -49,7 +48,7 @@ def draw_memory(run: Run) -> Figure | None:
     _bars(right, pairs, own, "test", after=flash, label="router")
     _limit(right, _scaled(limits.flash_bytes), _named_limit(limits.flash_bytes))
     _write_values(right, flash, [words.size(p.cost.flash_bytes) for p in pairs])
-    _finish(figure, left, pairs)
+    _finish(left, pairs)
     _legend(figure, right)
     return figure
 
@@ -74,7 +73,7 @@ def draw_latency(run: Run) -> Figure | None:
     limit = front.limits.latency_ms
     _limit(panels[0], limit or 0.0, "" if limit is None else f"limit {format_ms(limit)}")
     _write_values(panels[0], device, [format_ms(value) for value in device])
-    _finish(figure, panels[0], pairs)
+    _finish(panels[0], pairs)
     if front.cloud:
         _draw_mean(panels[1], front, pairs, device)
         _legend(figure, panels[1])
@@ -85,7 +84,7 @@ def _draw_mean(axes: Axes, front: Front, pairs: Sequence[Pair], device: Sequence
     kept = f"at {words.coverage(front.target)} coverage"
     where = kept if front.question.regime == "coverage" else "at the working point"
     dress(axes, f"Mean {where}", "ms", grid="x")
-    means = [_mean_ms(front, pair) for pair in pairs]
+    means = [front.mean_ms(pair) for pair in pairs]
     sending = [max(0.0, (mean or 0.0) - own) for mean, own in zip(means, device, strict=True)]
     totals = [own + rest for own, rest in zip(device, sending, strict=True)]
     _bars(axes, pairs, device, "router", label="on the device")
@@ -97,11 +96,6 @@ def _draw_mean(axes: Axes, front: Front, pairs: Sequence[Pair], device: Sequence
         _limit(axes, budget, f"allowed {format_ms(budget)}", _NAME_ROW - _ROW)
         axes.set_ylim(axes.get_ylim()[0], _NAME_ROW - _ROW - 0.5)
     _write_values(axes, totals, [words.time(mean) for mean in means])
-
-
-def _mean_ms(front: Front, pair: Pair) -> float | None:
-    test = front.working(pair, "test").mean_latency_ms
-    return front.working(pair, "score").mean_latency_ms if test is None else test
 
 
 def _bars(
@@ -166,7 +160,7 @@ def _limit(axes: Axes, at: float, text: str, row: float = _NAME_ROW) -> None:
         )
 
 
-def _finish(figure: Figure, axes: Axes, pairs: Sequence[Pair]) -> None:
+def _finish(axes: Axes, pairs: Sequence[Pair]) -> None:
     axes.set_yticks(range(len(pairs)), [f"pair {pair.id}" for pair in pairs])
     axes.set_ylim(len(pairs) - 0.5, _NAME_ROW - 0.5)  # best on top, under the limit's name
 
@@ -189,7 +183,7 @@ def _height(pairs: Sequence[Pair]) -> float:
 
 
 def _scaled(size_bytes: int | None) -> float:
-    return (size_bytes or 0) / _KB
+    return (size_bytes or 0) / KIB
 
 
 def _named_limit(size_bytes: int | None) -> str:

@@ -17,6 +17,8 @@ from hybrid_nas.report.style import color, dress, new_figure
 
 CROWD = 12
 """With more pairs than this, the plot is taller."""
+MOST_CIRCLES = 2000
+"""More candidates than this are one image in the page: a browser is slow with so many elements."""
 
 
 def draw_pareto(run: Run) -> Figure | None:
@@ -43,6 +45,7 @@ def draw_pareto(run: Run) -> Figure | None:
             color=color("candidate"),
             alpha=0.5,
             linewidths=0,
+            rasterized=len(candidates) > MOST_CIRCLES,
             label=f"candidates scored ({len(candidates)})",
         )
     _draw_links(axes, score, test)

@@ -44,6 +44,9 @@ _RC: dict[Any, Any] = {
     "axes.unicode_minus": True,
 }
 _STYLE_ATTRIBUTE = re.compile(r'style="[^"]*"')
+_COORDINATES = re.compile(r' (?:d|x|y|transform)="[^"]*"')
+_DECIMALS = re.compile(r"(\.\d\d)\d+")
+"""What follows a hundredth of a point."""
 _FONT_FAMILY = re.compile(r"(font: [^;\"]*?)'DejaVu Sans'[^;\"]*")
 
 
@@ -91,7 +94,7 @@ def dress(axes: Axes, title: str = "", x: str = "", y: str = "", grid: str = "bo
 def settle(figure: Figure) -> Figure:
     """Lay `figure` out now and keep it so: what is saved later need not compute it again."""
     figure.draw_without_rendering()
-    figure.set_layout_engine("none")
+    figure.set_layout_engine(None)  # not "none", for whose placeholder every saving draws twice
     return figure
 
 
@@ -106,7 +109,7 @@ def svg_text(figure: Figure) -> str:
     """The figure as an ``<svg>`` element for an HTML page, coloured by CSS variables."""
     buffer = io.StringIO()
     nothing = dict.fromkeys(("Creator", "Date", "Format", "Type"))
-    figure.savefig(buffer, format="svg", metadata=nothing)
+    figure.savefig(buffer, format="svg", dpi=PNG_DPI, metadata=nothing)  # dpi of what is a raster
     svg = buffer.getvalue()
     svg = svg[svg.index("<svg") :]  # no XML declaration and no document type inside HTML
     # A style element inside an SVG would reach the whole page.
@@ -114,6 +117,9 @@ def svg_text(figure: Figure) -> str:
     svg = re.sub(r"<!--.*?-->", "", svg, flags=re.DOTALL)
     svg = re.sub(r' xmlns(:xlink)?="[^"]*"', "", svg)  # HTML knows both
     svg = svg.replace(' target="_blank"', "")  # links lead to places on the same page
+    svg = re.sub(r'<g id="[^"]*">', "<g>", svg)  # the same in every plot, and nothing refers to it
+    svg = _COORDINATES.sub(lambda match: _DECIMALS.sub(r"\1", match[0]), svg)
+    svg = re.sub(r"\s*\n\s*", " ", svg)
     return _STYLE_ATTRIBUTE.sub(lambda match: _themed(match[0]), svg).strip()
 
 

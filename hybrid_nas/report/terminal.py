@@ -66,10 +66,6 @@ def _columns(front: Front) -> list[_Column]:
     def alone(pair: Pair) -> float | None:
         return pair.base.test_accuracy if tested else pair.base.accuracy
 
-    def mean_ms(pair: Pair) -> float | None:
-        test = front.working(pair, "test").mean_latency_ms
-        return front.working(pair, "score").mean_latency_ms if test is None else test
-
     def sent(pair: Pair) -> float | None:
         kept = None if pair.point is None else pair.point.test.coverage
         return None if kept is None else 1.0 - kept
@@ -103,7 +99,7 @@ def _columns(front: Front) -> list[_Column]:
         _Column("alone", "%", cloud_alone, 5),
         _Column("score", "%", lambda pair: words.bare_accuracy(front.working(pair, "score")), 3),
         _Column("test", "%", lambda pair: words.bare_accuracy(front.working(pair, "test")), 1),
-        _Column("mean", "ms", lambda pair: words.scaled(mean_ms(pair)), 2),
+        _Column("mean", "ms", lambda pair: words.scaled(front.mean_ms(pair)), 2),
         _Column("MACs", "mean M", mean_macs, 2),
         _Column("sent", "%", lambda pair: words.scaled(sent(pair), 0.01), 3),
         _Column("energy", "mJ", energy, 4),

@@ -52,7 +52,7 @@ def verdict(front: Front) -> Verdict:
     return Verdict(_headline(front, pair), tuple(filter(None, sentences)))
 
 
-def best_rival(front: Front, pair: Pair, coverage: str) -> Rival | None:
+def best_rival(pair: Pair, coverage: str) -> Rival | None:
     """The strongest baseline on the test split (the oracle, which knows the answers, is none)."""
     found = {
         name: values[coverage]
@@ -122,7 +122,7 @@ def _references(front: Front, pair: Pair) -> list[str]:
 
 
 def _routing(front: Front, pair: Pair) -> str:
-    rival = best_rival(front, pair, front.target)
+    rival = best_rival(pair, front.target)
     if rival is None:
         return ""
     lead = words.points(abs(rival.lead)).lstrip("+")

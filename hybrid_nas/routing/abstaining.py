@@ -15,12 +15,11 @@ from hybrid_nas.routing.analysis import default_design
 from hybrid_nas.routing.designs import RouterDesign
 from hybrid_nas.routing.evidence import gather_evidence
 from hybrid_nas.routing.metrics import Estimate, clustered_mean, kept_accuracy
+from hybrid_nas.routing.objectives import WITHOUT_CLOUD
 from hybrid_nas.routing.outputs import ModelOutputs
 from hybrid_nas.routing.scoring import CoverageScore
 from hybrid_nas.routing.selection import N_FOLDS, Selection, select_router
 from hybrid_nas.routing.thresholds import check_coverage, fit_threshold, sent
-
-_OBJECTIVES = ("oracle-label",)  # without a cloud: the probability that the base is wrong
 
 
 @dataclass(frozen=True)
@@ -77,7 +76,7 @@ def analyse_abstaining(
             f"{2 * N_FOLDS}; give more outputs"
         )
     selection = select_router(
-        evidence, coverages, hidden=design.hidden, objectives=_OBJECTIVES, seed=seed
+        evidence, coverages, hidden=design.hidden, objectives=WITHOUT_CLOUD, seed=seed
     )
     methods: dict[str, dict[float, CoverageScore]] = {}
     thresholds: dict[str, dict[float, float]] = {}

@@ -13,11 +13,12 @@ from typing import Literal
 
 import numpy as np
 from scipy.optimize import minimize_scalar
+from scipy.special import log_softmax
 
 from hybrid_nas.errors import InputError
 from hybrid_nas.routing.confidence import confidence_score
 from hybrid_nas.routing.outputs import ModelOutputs
-from hybrid_nas.routing.ranking import abstaining_curve, accuracy_curve, send_weights
+from hybrid_nas.routing.ranking import pair_curve, send_weights
 from hybrid_nas.typing import BoolArray, FloatArray
 
 Kind = Literal["confidence", "chance", "alone", "bound"]
@@ -152,10 +153,8 @@ def fit_temperature(outputs: ModelOutputs) -> float:
     rows = np.arange(len(z))
 
     def loss(log_temperature: float) -> float:
-        scaled = z * np.exp(-log_temperature)
-        highest = scaled.max(axis=1)
-        log_sum = highest + np.log(np.exp(scaled - highest[:, None]).sum(axis=1))
-        return float((log_sum - scaled[rows, labels]).mean())
+        likelihood = log_softmax(z * np.exp(-log_temperature), axis=1)
+        return -float(likelihood[rows, labels].mean())
 
     bounds = (-_LARGEST_LOG_TEMPERATURE, _LARGEST_LOG_TEMPERATURE)
     found = minimize_scalar(loss, bounds=bounds, method="bounded", options={"xatol": 1e-4})
@@ -182,10 +181,7 @@ def _fit_p_norm(
     """The p with the largest area under accuracy over coverage; the smallest of equals."""
 
     def area(p: int) -> float:
-        score = p_norm_score(outputs, p)
-        if cloud_correct is None:
-            return abstaining_curve(score, outputs.correct).area
-        return accuracy_curve(score, outputs.correct, cloud_correct).area
+        return pair_curve(p_norm_score(outputs, p), outputs.correct, cloud_correct).area
 
     best = max(P_NORMS, key=area)
     return FittedBaseline(name, lambda outputs, _: p_norm_score(outputs, best), 0.0, {"p": best})

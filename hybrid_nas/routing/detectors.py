@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+from scipy.special import logsumexp
 
 from hybrid_nas.errors import InputError
 from hybrid_nas.routing.outputs import ModelOutputs
@@ -18,9 +19,7 @@ def detector_score(outputs: ModelOutputs, wanted: int) -> FloatArray | None:
     if outputs.logits is not None:
         z = outputs.logits.astype(np.float64)
         others = np.delete(z, wanted, axis=1)
-        highest = others.max(axis=1)
-        log_sum = highest + np.log(np.exp(others - highest[:, None]).sum(axis=1))
-        log_odds: FloatArray = z[:, wanted] - log_sum
+        log_odds: FloatArray = z[:, wanted] - logsumexp(others, axis=1)
         return log_odds
     if outputs.probs is not None:
         return outputs.probs[:, wanted].astype(np.float64)

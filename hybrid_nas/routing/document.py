@@ -117,26 +117,14 @@ def guarantee_documents(found: Sequence[GuaranteedMethod]) -> list[dict[str, Any
     """The `guarantees` of a document, one for each promise; shares of 1."""
     return [
         {
-            "guarantee": one.guarantee.promise.text,
-            "kind": one.guarantee.promise.kind,
-            "level": one.guarantee.promise.level,
-            "confidence": one.guarantee.promise.confidence,
+            **one.guarantee.document(),
             "score": one.method,
-            "threshold": one.guarantee.threshold,
-            "calibrated_by": one.guarantee.method,
-            "n": one.guarantee.n,
-            "groups": one.guarantee.n_groups,
-            "value": one.guarantee.value,
-            "bound": one.guarantee.bound,
-            "coverage": one.guarantee.coverage,
-            "accuracy": one.guarantee.accuracy,
             "held_out": {
                 "n": one.n,
                 "coverage": one.coverage,
                 "accuracy": one.accuracy.value,
                 "stderr": one.accuracy.stderr,
             },
-            "reading": one.guarantee.reading,
         }
         for one in found
     ]

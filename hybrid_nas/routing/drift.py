@@ -35,7 +35,6 @@ MEMORY = 200
 _INT32_BITS = 30  # of the largest score: its sign and one step more still fit into 32
 _LEAST_STEP = 64  # units of the fixed point: the ratio of the steps holds the target to a percent
 _DENSITY_SPAN = 0.05  # on either side of the target: where the spread of scores is measured
-_MAX_SPAN = 0.5
 
 
 @dataclass(frozen=True)
@@ -91,12 +90,13 @@ class RateController:
 
     def run(self, score: FloatArray) -> Track:
         """What the controller decides about scores (n,), one after the other."""
+        values = self.fixed(score)
         threshold, thresholds = self.threshold, []
-        for value in self.fixed(score).tolist():
+        for value in values.tolist():
             thresholds.append(threshold)
             threshold += self.step_up if value > threshold else -self.step_down
         before = np.array(thresholds, dtype=np.int64)
-        return Track(sent=self.fixed(score) > before, threshold=before)
+        return Track(sent=values > before, threshold=before)
 
     def to_dict(self) -> dict[str, Any]:
         """A document for the firmware's header and for people."""
@@ -169,12 +169,10 @@ def spread(score: FloatArray, target: float) -> float:
     """
     span = _DENSITY_SPAN
     while True:
-        ends = (max(0.0, 1.0 - target - span), min(1.0, 1.0 - target + span))
-        low, high = np.quantile(score, ends)
-        if high > low:
-            return float(high - low) / (ends[1] - ends[0])
-        if span > _MAX_SPAN * 2.0:
-            return float(score.max() - score.min())
+        first, last = max(0.0, 1.0 - target - span), min(1.0, 1.0 - target + span)
+        low, high = np.quantile(score, (first, last))
+        if high > low or last - first == 1.0:
+            return float(high - low) / (last - first)
         span *= 2.0
 
 

@@ -10,6 +10,7 @@ import numpy as np
 from hybrid_nas.errors import InputError
 from hybrid_nas.routing.confidence import available_confidences, confidence_score
 from hybrid_nas.routing.designs import RouterDesign
+from hybrid_nas.routing.loading import common_labels
 from hybrid_nas.routing.outputs import ModelOutputs
 from hybrid_nas.routing.signals import signal_blocks
 from hybrid_nas.typing import BoolArray, FloatArray, IntArray
@@ -107,9 +108,7 @@ def soft_gain(base: ModelOutputs, cloud: ModelOutputs) -> FloatArray | None:
     Raises:
         InputError: if neither has labels.
     """
-    labels = cloud.labels if base.labels is None else base.labels
-    if labels is None:
-        raise InputError(f"{base.source}: the soft gain is of the labels' probabilities: add them")
+    labels = common_labels(base, cloud)
     if base.probs is None or cloud.probs is None:
         return None
     rows = np.arange(base.n)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -12,7 +12,7 @@ from hybrid_nas.errors import InputError
 from hybrid_nas.routing.confidence import CONFIDENCES, confidence_score
 from hybrid_nas.routing.designs import DESIGNS, RouterDesign, design
 from hybrid_nas.routing.network import RouterNetwork
-from hybrid_nas.routing.objectives import OBJECTIVES
+from hybrid_nas.routing.objectives import OBJECTIVES, breaks_even
 from hybrid_nas.routing.outputs import ModelOutputs
 from hybrid_nas.routing.signals import signal_matrix
 from hybrid_nas.routing.thresholds import fit_threshold, sent
@@ -54,7 +54,7 @@ class FittedRouter:
     @property
     def break_even(self) -> bool:
         """Whether a score of 0 means that base and cloud are equally likely to be right."""
-        return self.method in OBJECTIVES and OBJECTIVES[self.method].break_even
+        return breaks_even(self.method)
 
     @property
     def params(self) -> int:
@@ -105,9 +105,7 @@ class FittedRouter:
             coverage: fit_threshold(score, coverage, break_even=self.break_even)
             for coverage in coverages
         }
-        return FittedRouter(
-            self.design, self.method, self.network, self.n_classes, self.n_features, thresholds
-        )
+        return replace(self, thresholds=thresholds)
 
     def to_dict(self) -> dict[str, Any]:
         """A document that JSON keeps exactly."""
@@ -118,7 +116,7 @@ class FittedRouter:
             "method": self.method,
             "n_classes": self.n_classes,
             "n_features": self.n_features,
-            "thresholds": {format(c, "g"): t for c, t in self.thresholds.items()},
+            "thresholds": {repr(float(c)): t for c, t in self.thresholds.items()},
             "network": None if self.network is None else self.network.to_dict(),
         }
 

@@ -1,4 +1,4 @@
-"""Folds that keep a group together and hold alike shares of what matters."""
+"""Groups, and folds that keep them together and hold alike shares of what matters."""
 
 from __future__ import annotations
 
@@ -6,6 +6,11 @@ import numpy as np
 
 from hybrid_nas.errors import InputError
 from hybrid_nas.typing import BoolArray, IntArray
+
+
+def unit_numbers(n: int, groups: IntArray | None) -> IntArray:
+    """The number 0, 1, ... of each input's group (n,); without groups each input is its own."""
+    return np.arange(n) if groups is None else np.unique(groups, return_inverse=True)[1]
 
 
 def group_folds(
@@ -23,8 +28,7 @@ def group_folds(
     Raises:
         InputError: if there are fewer groups than folds.
     """
-    n = len(base_correct)
-    member = np.arange(n) if groups is None else np.unique(groups, return_inverse=True)[1]
+    member = unit_numbers(len(base_correct), groups)
     sizes = np.bincount(member)
     if len(sizes) < n_folds:
         what = "inputs" if groups is None else "groups"

@@ -35,8 +35,7 @@ def fit_linear(
     """The layer (k, heads) of least penalised loss on coordinates z (n, k).
 
     `start` is a warm start. Newton's method stops when a step lowers the loss per input by less
-    than
-    `tolerance`.
+    than `tolerance`.
     """
     design = np.concatenate([z, np.ones((len(z), 1))], axis=1)
     penalty = np.append(np.full(z.shape[1], l2), _BIAS_RIDGE)

@@ -1,4 +1,4 @@
-"""Figures of a hybrid whose decisions are made: accuracy, coverage, standard errors, latency."""
+"""Figures of a hybrid whose decisions are made: accuracies and their standard errors."""
 
 from __future__ import annotations
 
@@ -17,9 +17,17 @@ class Estimate:
     stderr: float
 
 
-def hybrid_accuracy(base_correct: BoolArray, cloud_correct: BoolArray, sent: BoolArray) -> float:
-    """mean(kept and base right) + mean(sent and cloud right)."""
-    return float(np.where(sent, cloud_correct, base_correct).mean())
+def pair_accuracy(
+    base_correct: BoolArray,
+    cloud_correct: BoolArray | None,
+    sent: BoolArray,
+    groups: IntArray | None = None,
+) -> Estimate:
+    """mean(kept and base right) + mean(sent and cloud right); `kept_accuracy` without a cloud."""
+    if cloud_correct is None:
+        return kept_accuracy(base_correct, sent, groups)
+    right = np.where(sent, cloud_correct, base_correct)
+    return clustered_mean(right.astype(np.float64), groups)
 
 
 def kept_accuracy(
@@ -58,15 +66,3 @@ def clustered_stderr(values: FloatArray, groups: IntArray | None = None) -> floa
     if n_groups < 2:
         return float("nan")
     return float(np.sqrt(n_groups / (n_groups - 1) * (deviations**2).sum()) / len(values))
-
-
-def mean_latency_ms(
-    base_ms: float, router_ms: float, query_rate: float, uplink_ms: float, cloud_ms: float
-) -> float:
-    """T_base + T_router + q * (T_uplink + T_cloud): every input runs on the device, a share q also
-    goes to the cloud.
-
-    >>> mean_latency_ms(200.0, 0.0, 0.4, 1500.0, 500.0)
-    1000.0
-    """
-    return base_ms + router_ms + query_rate * (uplink_ms + cloud_ms)

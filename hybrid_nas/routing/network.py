@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -49,20 +49,7 @@ class RouterNetwork:
         """The same network with some of its heads, in that order."""
         columns = [self.heads.index(head) for head in heads]
         out = Layer(self.out.weights[:, columns], self.out.bias[columns])
-        return RouterNetwork(self.mean, self.scale, self.hidden, out, tuple(heads))
-
-    def folded(self) -> RouterNetwork:
-        """The same function with the standardisation folded into the first layer, as a device runs
-        it.
-
-        `mean` is then 0 and `scale` 1.
-        """
-        first = self.out if self.hidden is None else self.hidden
-        weights = first.weights / self.scale[:, None]
-        layer = Layer(weights, first.bias - self.mean @ weights)
-        hidden, out = (None, layer) if self.hidden is None else (layer, self.out)
-        zeros, ones = np.zeros_like(self.mean), np.ones_like(self.scale)
-        return RouterNetwork(zeros, ones, hidden, out, self.heads)
+        return replace(self, out=out, heads=tuple(heads))
 
     def to_dict(self) -> dict[str, Any]:
         """Numbers and names that JSON keeps exactly; read by `from_dict`."""

@@ -66,13 +66,13 @@ class HeadTargets:
     def only(self, column: int) -> HeadTargets:
         """The targets of one head."""
         one = slice(column, column + 1)
-        return HeadTargets(
-            self.heads[one],
-            self.weight[:, one],
-            self.positive[:, one],
-            self.logistic[one],
-            self.cap[one],
-            self.strength,
+        return replace(
+            self,
+            heads=self.heads[one],
+            weight=self.weight[:, one],
+            positive=self.positive[:, one],
+            logistic=self.logistic[one],
+            cap=self.cap[one],
         )
 
     def loss(self, outputs: FloatArray) -> FloatArray:
@@ -117,17 +117,22 @@ class CoveragePenalty:
 
 def head_targets(
     heads: Sequence[str],
-    base_correct: BoolArray,
-    cloud_correct: BoolArray,
+    base_worth: BoolArray | FloatArray,
+    cloud_worth: BoolArray | FloatArray,
     *,
     soft_gain: FloatArray | None = None,
     penalty: CoveragePenalty | None = None,
 ) -> HeadTargets:
-    """The losses of `heads` where base and cloud are right as given, (n,) each.
+    """The losses of `heads` where the answers of base and cloud are worth what is given, (n,) each.
+
+    Worth is whether an answer is right, or a reward between 0 and 1: the positive and the negative
+    part of its gain then take the places of "only the cloud is right" and "only the base is right".
+    A logistic loss with a target t between 0 and 1 is least at E[t | x] too, so scores rank and
+    break even as they do for accuracy.
 
     Args:
         heads: names of heads, see `OBJECTIVES`.
-        base_correct, cloud_correct: where each is right.
+        base_worth, cloud_worth: of the answers of each.
         soft_gain: p_g(y) - p_b(y) of each input, for the head of that name.
         penalty: for the head `only-cloud-capped`; by default at coverage 0.7.
 
@@ -135,14 +140,14 @@ def head_targets(
         InputError: if the soft gain is asked for and not given.
     """
     penalty = CoveragePenalty() if penalty is None else penalty
-    b, g = base_correct.astype(np.float64), cloud_correct.astype(np.float64)
-    ones = np.ones_like(b)
+    b, g = base_worth.astype(np.float64), cloud_worth.astype(np.float64)
+    ones, only_cloud = np.ones_like(b), np.maximum(g - b, 0.0)
     weight_and_positive = {
-        "only-cloud": (ones, g * (1.0 - b)),
-        "only-base": (ones, b * (1.0 - g)),
+        "only-cloud": (ones, only_cloud),
+        "only-base": (ones, np.maximum(b - g, 0.0)),
         "ratio": (b + g, g),
         "gain": (ones, g - b),
-        CAPPED: (ones, g * (1.0 - b)),
+        CAPPED: (ones, only_cloud),
     }
     if soft_gain is not None:
         weight_and_positive["soft-gain"] = (ones, soft_gain)
@@ -208,6 +213,9 @@ OBJECTIVES = {
 }
 """Every objective by its name, the preferred one first."""
 
+WITHOUT_CLOUD = ("oracle-label",)
+"""What a base without a cloud is fitted to: then it is the probability that the base is wrong."""
+
 _AUTOMATIC = ("signed-gain", "gain-regression", "two-stage", "oracle-label")
 
 
@@ -229,6 +237,11 @@ def objective(name: str) -> Objective:
     if name not in OBJECTIVES:
         raise InputError(f"{name!r} is no objective: expected one of {', '.join(OBJECTIVES)}")
     return OBJECTIVES[name]
+
+
+def breaks_even(method: str) -> bool:
+    """`Objective.break_even` of a method; False for a plain confidence."""
+    return method in OBJECTIVES and OBJECTIVES[method].break_even
 
 
 def heads_of(names: Sequence[str]) -> tuple[str, ...]:

@@ -23,9 +23,9 @@ class ModelOutputs:
     One of `logits` (n, c), `probabilities` (n, c) and `predicted` (n,) is needed; where several are
     given, signals are read from the first in this order. `confidence` (n,), in [0, 1], is the
     probability of the predicted class, for models that tell no more. `labels` (n,) are class
-    indices,
-    `features` (n, f) the pooled features before the classifier, `groups` (n,) integers or strings
-    that name the source of each input (a user, a session); without them each input is its own.
+    indices, `features` (n, f) the pooled features before the classifier, `groups` (n,) integers or
+    strings that name the source of each input (a user, a session); without them each input is its
+    own.
     `stage_features` are pooled features (n, channels) of earlier stages of a base, in order.
 
     `n_classes` is the number of columns, or else as stated or seen; `source` names the outputs in

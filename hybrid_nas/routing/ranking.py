@@ -41,7 +41,7 @@ def accuracy_curve(score: FloatArray, base_correct: BoolArray, cloud_correct: Bo
     n = len(score)
     order = np.argsort(-score, kind="stable")
     gain = cloud_correct[order].astype(np.float64) - base_correct[order]
-    sent = np.append(0, _block_ends(score[order]))
+    sent = np.append(0, run_ends(score[order]))
     gained = np.append(0.0, np.cumsum(gain))[sent]
     accuracy = (base_correct.sum() + gained) / n
     return Curve(coverage=1.0 - sent[::-1] / n, accuracy=accuracy[::-1])
@@ -51,10 +51,19 @@ def abstaining_curve(score: FloatArray, base_correct: BoolArray) -> Curve:
     """Accuracy of the base on what it keeps, over coverage from 1/n to 1, one point per input."""
     n = len(score)
     order = np.argsort(score, kind="stable")
-    kept = np.append(0, _block_ends(score[order]))
+    kept = np.append(0, run_ends(score[order]))
     right = np.append(0.0, np.cumsum(base_correct[order]))[kept]
     counts = np.arange(1, n + 1)
     return Curve(coverage=counts / n, accuracy=np.interp(counts, kept, right) / counts)
+
+
+def pair_curve(
+    score: FloatArray, base_correct: BoolArray, cloud_correct: BoolArray | None
+) -> Curve:
+    """Accuracy over coverage of a send score; on kept inputs only where there is no cloud."""
+    if cloud_correct is None:
+        return abstaining_curve(score, base_correct)
+    return accuracy_curve(score, base_correct, cloud_correct)
 
 
 def send_weights(score: FloatArray, coverage: float) -> FloatArray:
@@ -90,16 +99,7 @@ def oracle_accuracy(base_correct: BoolArray, cloud_correct: BoolArray, coverage:
     return float(base_correct.mean()) + min(1.0 - coverage, only_cloud)
 
 
-def oracle_weights(
-    base_correct: BoolArray, cloud_correct: BoolArray, coverage: float
-) -> FloatArray:
-    """The probability (n,) with which the oracle of `oracle_accuracy` sends each input."""
-    only_cloud = cloud_correct & ~base_correct
-    share = float(only_cloud.mean())
-    return only_cloud.astype(np.float64) * (min(1.0, (1.0 - coverage) / share) if share else 0.0)
-
-
-def _block_ends(ranked: FloatArray) -> IntArray:
+def run_ends(ranked: FloatArray) -> IntArray:
     """Where runs of equal values end in a sorted array, as counts from the start."""
     changes = np.nonzero(np.diff(ranked))[0] + 1
     return np.append(changes, len(ranked))

@@ -14,15 +14,12 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 
 from hybrid_nas.errors import InputError
-from hybrid_nas.routing.objectives import CAPPED, HeadTargets
 from hybrid_nas.routing.ranking import send_weights
 from hybrid_nas.typing import BoolArray, FloatArray, IntArray
 
 ACCURACY = "accuracy"
 UTILITY = "utility"
 """The measure of a matrix: in its own unit, where all others are shares of 1."""
-REWARD_HEADS = ("only-cloud", "only-base", "ratio", "gain", CAPPED)
-"""The router heads that `reward_targets` knows."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -132,30 +129,6 @@ def make_rewards(
             "matters: give another utility"
         )
     return Rewards(measure, base, cloud, low, high, strata, figures or {})
-
-
-def reward_targets(targets: HeadTargets, rewards: Rewards) -> HeadTargets:
-    """The same heads, fitted to rewards in place of right and wrong.
-
-    On the scale of 0 to 1, the positive and the negative part of the gain take the places of "only
-    the cloud is right" and "only the base is right". A logistic loss with a target t between 0 and
-    1 is least at E[t | x] too, so scores rank and break even as they do for accuracy.
-    """
-    b, g = rewards.scaled()
-    ones = np.ones_like(b)
-    weight_and_positive = {
-        "only-cloud": (ones, np.maximum(g - b, 0.0)),
-        "only-base": (ones, np.maximum(b - g, 0.0)),
-        "ratio": (b + g, g),
-        "gain": (ones, g - b),
-        CAPPED: (ones, np.maximum(g - b, 0.0)),
-    }
-    pairs = [weight_and_positive[head] for head in targets.heads]
-    return replace(
-        targets,
-        weight=np.stack([weight for weight, _ in pairs], axis=1),
-        positive=np.stack([positive for _, positive in pairs], axis=1),
-    )
 
 
 def reward_penalties(penalties: Sequence[float], rewards: Rewards) -> tuple[float, ...]:

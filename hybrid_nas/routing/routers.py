@@ -218,6 +218,7 @@ class GainRouter:
     @property
     def flash_bytes_(self) -> int:
         """Bytes of its constants on a device, as in `designs`, with one int8 block of signals."""
+        self._check_fitted()
         return constant_bytes(self.n_features_in_, 1, 0, self.hidden, len(self.network_.heads))
 
     def _checked(self, signals: FloatArray) -> FloatArray:

@@ -16,15 +16,13 @@ from hybrid_nas.routing.confidence import available_confidences, confidence_scor
 from hybrid_nas.routing.designs import RouterDesign
 from hybrid_nas.routing.evidence import gather_evidence
 from hybrid_nas.routing.fitted import FittedRouter
-from hybrid_nas.routing.metrics import Estimate, clustered_mean, kept_accuracy
-from hybrid_nas.routing.objectives import OBJECTIVES
+from hybrid_nas.routing.metrics import Estimate, clustered_mean, kept_accuracy, pair_accuracy
+from hybrid_nas.routing.objectives import OBJECTIVES, WITHOUT_CLOUD
 from hybrid_nas.routing.outputs import ModelOutputs
 from hybrid_nas.routing.ranking import (
-    Curve,
-    abstaining_curve,
-    accuracy_curve,
     input_accuracy,
     oracle_accuracy,
+    pair_curve,
     send_weights,
 )
 from hybrid_nas.routing.selection import select_router
@@ -51,8 +49,7 @@ class PairScore:
     Args:
         base: accuracy of the base alone.
         cloud: accuracy of the cloud alone; None for an abstaining classifier, whose accuracies are
-        all
-            on the kept inputs.
+            all on the kept inputs.
         at: by target coverage.
         area: area under the accuracy-coverage curve.
         baselines: accuracy of `entropy`, `msp`, `margin` and `oracle`, each at exactly the coverage
@@ -126,7 +123,7 @@ def evaluate_pair(
     base_correct, groups = outputs.correct, outputs.groups
     score = router.send_score(outputs)
     at = {
-        coverage: _score_decisions(sent(score, threshold), base_correct, cloud_correct, outputs)
+        coverage: _score_decisions(sent(score, threshold), outputs, cloud_correct)
         for coverage, threshold in router.thresholds.items()
     }
     baselines = {
@@ -144,15 +141,6 @@ def evaluate_pair(
         area=pair_curve(score, base_correct, cloud_correct).area,
         baselines=baselines,
     )
-
-
-def pair_curve(
-    score: FloatArray, base_correct: BoolArray, cloud_correct: BoolArray | None
-) -> Curve:
-    """Accuracy over coverage of a send score; on kept inputs only where there is no cloud."""
-    if cloud_correct is None:
-        return abstaining_curve(score, base_correct)
-    return accuracy_curve(score, base_correct, cloud_correct)
 
 
 def exact_accuracy(
@@ -207,22 +195,15 @@ def paired_gains(
 
 def _objectives(objective: str, *, with_cloud: bool) -> tuple[str, ...] | None:
     if not with_cloud:
-        return ("oracle-label",)  # without a cloud: the probability that the base is wrong
+        return WITHOUT_CLOUD
     return None if objective == AUTO else (objective,)
 
 
 def _score_decisions(
-    decided: BoolArray,
-    base_correct: BoolArray,
-    cloud_correct: BoolArray | None,
-    outputs: ModelOutputs,
+    decided: BoolArray, outputs: ModelOutputs, cloud_correct: BoolArray | None
 ) -> CoverageScore:
     coverage = 1.0 - float(decided.mean())
-    if cloud_correct is None:
-        estimate = kept_accuracy(base_correct, decided, outputs.groups)
-    else:
-        right = np.where(decided, cloud_correct, base_correct).astype(np.float64)
-        estimate = clustered_mean(right, outputs.groups)
+    estimate = pair_accuracy(outputs.correct, cloud_correct, decided, outputs.groups)
     return CoverageScore(estimate.value, estimate.stderr, coverage)
 
 

@@ -20,18 +20,15 @@ from hybrid_nas.routing.folds import group_folds
 from hybrid_nas.routing.metrics import Estimate, clustered_mean
 from hybrid_nas.routing.objectives import (
     CoveragePenalty,
-    HeadTargets,
     automatic_objectives,
     head_targets,
     heads_of,
 )
 from hybrid_nas.routing.ranking import send_weights
 from hybrid_nas.routing.rewards import (
-    REWARD_HEADS,
     Rewards,
     accuracy_rewards,
     reward_penalties,
-    reward_targets,
 )
 from hybrid_nas.typing import FloatArray
 
@@ -124,7 +121,12 @@ def select_router(
             tried = MLP_PENALTIES if hidden else LINEAR_PENALTIES
             penalties = reward_penalties(penalties or tried, rewards)
         fit = tuple(dict.fromkeys((*objectives, *also)))
-        targets = _targets(fit, evidence, rewards, CoveragePenalty(max(coverages)))
+        targets = head_targets(
+            heads_of(fit),
+            *rewards.scaled(),
+            soft_gain=evidence.soft_gain,
+            penalty=CoveragePenalty(max(coverages)),
+        )
         fitted = cross_fit(
             evidence.signals,
             evidence.widths,
@@ -183,21 +185,5 @@ def _mean_worth(rewards: Rewards, score: FloatArray, coverages: Sequence[float])
 
 
 def _available(objectives: Sequence[str], rewards: Rewards) -> tuple[str, ...]:
-    """Those that can be fitted to the rewards."""
-    if rewards.is_accuracy:
-        return tuple(objectives)
-    return tuple(name for name in objectives if set(heads_of([name])) <= set(REWARD_HEADS))
-
-
-def _targets(
-    objectives: Sequence[str], evidence: Evidence, rewards: Rewards, penalty: CoveragePenalty
-) -> HeadTargets:
-    heads = heads_of(objectives)
-    targets = head_targets(
-        heads,
-        evidence.base_correct,
-        evidence.cloud_correct,
-        soft_gain=evidence.soft_gain,
-        penalty=penalty,
-    )
-    return targets if rewards.is_accuracy else reward_targets(targets, rewards)
+    """Those that can be fitted to the rewards; the soft gain is one in accuracy alone."""
+    return tuple(name for name in objectives if rewards.is_accuracy or name != "soft-gain")

@@ -25,6 +25,7 @@ LOG_ODDS_BOUND = 12.0
 """Log-odds beyond this (p = 1 - 6e-6) are all the same to a router: they would be outliers."""
 PROBABILITY_FLOOR = 1e-4
 """Probabilities below this enter the `logits` block as this, in place of logits."""
+_TINY = np.exp(-2 * LOG_ODDS_BOUND)
 
 
 def count_signals(blocks: Sequence[Block], n_classes: int, n_features: int) -> int:
@@ -63,31 +64,28 @@ def signal_matrix(outputs: ModelOutputs, blocks: Sequence[Block], n_classes: int
     return np.concatenate([np.empty((outputs.n, 0)), *columns], axis=1)
 
 
-def log_odds(outputs: ModelOutputs) -> FloatArray:
-    """log p1 / (1 - p1) of the predicted class, bounded by `LOG_ODDS_BOUND`."""
-    rest = confidence_score(outputs, "msp")
-    smallest = np.exp(-2 * LOG_ODDS_BOUND)
-    odds = np.maximum(1.0 - rest, smallest) / np.maximum(rest, smallest)
+def _log_odds(msp: FloatArray) -> FloatArray:
+    """log p1 / (1 - p1) of the predicted class from 1 - p1, bounded by `LOG_ODDS_BOUND`."""
+    odds = np.maximum(1.0 - msp, _TINY) / np.maximum(msp, _TINY)
     bounded: FloatArray = np.clip(np.log(odds), -LOG_ODDS_BOUND, LOG_ODDS_BOUND)
     return bounded
 
 
 def _stats(outputs: ModelOutputs, n_classes: int) -> FloatArray:
-    certainty = log_odds(outputs)
     msp = confidence_score(outputs, "msp")
+    certainty = _log_odds(msp)
     if outputs.scores is None:
         return np.stack([certainty, 1.0 - msp], axis=1)
     probs = outputs.probs
     assert probs is not None  # there are scores
     top = _largest(probs, min(3, n_classes))
-    tiny = np.exp(-2 * LOG_ODDS_BOUND)
-    ratio = np.log(np.maximum(top[:, 0], tiny) / np.maximum(top[:, 1], tiny))
+    ratio = np.log(np.maximum(top[:, 0], _TINY) / np.maximum(top[:, 1], _TINY))
     columns = [certainty, confidence_score(outputs, "entropy"), *top.T]
     columns.append(np.minimum(ratio, LOG_ODDS_BOUND))
     if outputs.logits is not None:
         logits = outputs.logits.astype(np.float64)
         highest = logits.max(axis=1)
-        log_sum = highest + np.log1p(msp / np.maximum(1.0 - msp, tiny))
+        log_sum = highest + np.log1p(msp / np.maximum(1.0 - msp, _TINY))
         columns += [highest, log_sum, logits.std(axis=1)]
     return np.stack(columns, axis=1)
 

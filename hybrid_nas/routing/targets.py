@@ -14,6 +14,7 @@ import numpy as np
 
 from hybrid_nas.errors import InfeasibleError
 from hybrid_nas.routing.costs import QueryCost
+from hybrid_nas.routing.ranking import run_ends
 from hybrid_nas.routing.rewards import Rewards
 from hybrid_nas.routing.thresholds import NEVER_SEND, fit_threshold
 from hybrid_nas.typing import BoolArray, FloatArray, IntArray
@@ -105,7 +106,7 @@ class AtMost:
         send = np.broadcast_to(np.asarray(self.cost.send, dtype=np.float64), (n,))[order]
         spent = self.cost.mean(np.zeros(n)) + np.append(0.0, np.cumsum(send)) / n
         # Ties at the edge stay on the device, so only the ends of runs of equal scores count.
-        ends = np.append(0, np.append(np.nonzero(np.diff(score[order]))[0] + 1, n))
+        ends = np.append(0, run_ends(score[order]))
         within = ends[spent[ends] <= self.level * (1.0 + _TINY)]
         return 1.0 - float(within.max(initial=0)) / n
 
@@ -136,6 +137,6 @@ def check_targets(targets: Sequence[Target], score: FloatArray, rewards: Rewards
 def _path(score: FloatArray, rewards: Rewards) -> tuple[FloatArray, FloatArray]:
     """Coverage and mean reward when inputs are sent one run of equal scores after the other."""
     order = np.argsort(-score, kind="stable")
-    sent = np.append(0, np.append(np.nonzero(np.diff(score[order]))[0] + 1, len(score)))
+    sent = np.append(0, run_ends(score[order]))
     gained = np.append(0.0, np.cumsum(rewards.gain[order]))[sent]
     return 1.0 - sent / len(score), (rewards.base.sum() + gained) / len(score)

@@ -9,11 +9,11 @@ import numpy as np
 
 from hybrid_nas.routing.evidence import Evidence
 from hybrid_nas.routing.folds import group_folds
-from hybrid_nas.routing.objectives import OBJECTIVES
+from hybrid_nas.routing.objectives import breaks_even
 from hybrid_nas.routing.ranking import send_weights
 from hybrid_nas.routing.rewards import Rewards, accuracy_rewards
 from hybrid_nas.routing.rivals import Rivals
-from hybrid_nas.routing.selection import Selection, select_router
+from hybrid_nas.routing.selection import N_FOLDS, Selection, select_router
 from hybrid_nas.routing.targets import Target, check_targets, threshold_at
 from hybrid_nas.routing.thresholds import fit_threshold, sent
 from hybrid_nas.typing import BoolArray, FloatArray
@@ -98,7 +98,7 @@ def decide_unseen(
             objectives=objectives,
             also=also,
             penalties=_LARGE_PENALTIES if large else None,
-            n_folds=3 if large else 5,
+            n_folds=3 if large else N_FOLDS,
             rewards=worth,
             seed=seed,
         )
@@ -173,7 +173,7 @@ class _Scores:
 
     def threshold(self, method: str, coverage: float, known: BoolArray | None = None) -> float:
         score = self(method) if known is None else self(method)[known]
-        return fit_threshold(score, coverage, break_even=_break_even(self.concrete(method)))
+        return fit_threshold(score, coverage, break_even=breaks_even(self.concrete(method)))
 
 
 class _Tally:
@@ -194,10 +194,6 @@ class _Tally:
                     self.decided[method][index, rows] += sent(score, threshold)
 
 
-def _break_even(method: str) -> bool:
-    return method in OBJECTIVES and OBJECTIVES[method].break_even
-
-
 def _target_threshold(
     target: Target,
     method: str,
@@ -207,4 +203,4 @@ def _target_threshold(
 ) -> float:
     """The coverage that out-of-fold scores ask for, as a threshold of the scores deployed."""
     coverage = target.coverage(selection.scores[method], rewards)
-    return threshold_at(deployed, coverage, break_even=target.break_even and _break_even(method))
+    return threshold_at(deployed, coverage, break_even=target.break_even and breaks_even(method))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -126,6 +127,6 @@ def _check_keys(entry: Any, known: tuple[str, ...], where: str) -> None:
 
 def _number(entry: Mapping[Any, Any], key: Any, where: str, default: float | None = None) -> float:
     value = entry.get(key, default)
-    if isinstance(value, bool) or not isinstance(value, int | float):
-        raise InputError(f"{where}: {key!r} must be a number (got {value!r})")
+    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
+        raise InputError(f"{where}: {key!r} must be a finite number (got {value!r})")
     return float(value)

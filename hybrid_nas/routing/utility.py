@@ -220,7 +220,8 @@ def _read_rows(path: Path) -> FloatArray:
         raise InputError(f"{path} does not exist: {_EXPECTED}") from error
     except (OSError, UnicodeDecodeError) as error:
         raise InputError(f"{path} cannot be read as text ({error}): {_EXPECTED}") from error
-    rows = [line.replace(",", " ").split() for line in lines if line.split("#")[0].strip()]
+    cells = (line.partition("#")[0].replace(",", " ").split() for line in lines)
+    rows = [row for row in cells if row]
     try:
         numbers = [[float(cell) for cell in row] for row in rows]
     except ValueError as error:

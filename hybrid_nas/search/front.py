@@ -8,13 +8,13 @@ from typing import Any
 
 import numpy as np
 
+from hybrid_nas.guided.pareto import front_mask
 from hybrid_nas.routing.confidence import available_confidences, confidence_score
 from hybrid_nas.routing.fitted import FittedRouter
 from hybrid_nas.routing.metrics import Estimate
 from hybrid_nas.routing.outputs import ModelOutputs
-from hybrid_nas.routing.ranking import Curve, oracle_accuracy
-from hybrid_nas.routing.scoring import PairScore, evaluate_pair, pair_curve
-from hybrid_nas.search.pareto import non_dominated
+from hybrid_nas.routing.ranking import Curve, oracle_accuracy, pair_curve
+from hybrid_nas.routing.scoring import PairScore, evaluate_pair
 from hybrid_nas.search.prices import Device
 from hybrid_nas.search.score import AtCoverage, PairFigures, WorkingPoint
 from hybrid_nas.search.scorer import Scorer
@@ -51,13 +51,8 @@ class FrontPair:
 
 def pareto_front(pairs: list[ScoredPair], settings: SearchSettings) -> list[ScoredPair]:
     """Members of the front, best in the first objective first; equal ones once."""
-    if not pairs:
-        return []
     table = losses(pairs, settings.objectives)
-    _, first = np.unique(table, axis=0, return_index=True)
-    distinct = sorted(int(k) for k in first)
-    keep = non_dominated(table[distinct])
-    chosen = [k for k, good in zip(distinct, keep, strict=True) if good]
+    chosen = np.flatnonzero(front_mask(table)).tolist()
     return [pairs[k] for k in sorted(chosen, key=lambda k: tuple(table[k]))]
 
 

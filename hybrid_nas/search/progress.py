@@ -9,8 +9,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from hybrid_nas.guided.pareto import hypervolume
 from hybrid_nas.search.objectives import OBJECTIVES
-from hybrid_nas.search.pareto import RunningFront, hypervolume
+from hybrid_nas.search.pareto import RunningFront
 from hybrid_nas.search.prices import Device, Prices
 from hybrid_nas.search.problem import Problem
 from hybrid_nas.search.settings import SearchSettings

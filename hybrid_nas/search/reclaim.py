@@ -11,7 +11,7 @@ from __future__ import annotations
 import time
 import warnings
 from contextlib import suppress
-from copy import copy
+from copy import copy, deepcopy
 from typing import Any
 
 import optuna
@@ -20,13 +20,13 @@ from optuna.storages import RetryHeartbeatStaleTrialCallback
 from optuna.study import Study
 from optuna.trial import FrozenTrial, TrialState
 
+from hybrid_nas.guided.trials import MOST_RETRIES
 from hybrid_nas.search.identity import Identity
 from hybrid_nas.search.sampler import CANDIDATE
 from hybrid_nas.search.storage import heartbeat_ages, silent_for_s
 
 WORKER = "worker"
 """User attribute of a trial: the `Identity` that scores it."""
-_MOST_RETRIES = 3
 _DECIDED_WITHIN_S = 300.0  # without heartbeats: no sampler takes so long
 
 
@@ -46,9 +46,10 @@ def give_back(study: Study, trial: FrozenTrial) -> None:
         return
     again = copy(trial)
     again.user_attrs = {CANDIDATE: trial.user_attrs[CANDIDATE]}
+    again.system_attrs = deepcopy(trial.system_attrs)  # Optuna appends to the history in it
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ExperimentalWarning)
-        RetryHeartbeatStaleTrialCallback(max_retry=_MOST_RETRIES)(study, again)
+        RetryHeartbeatStaleTrialCallback(max_retry=MOST_RETRIES)(study, again)
 
 
 def fail(study: Study, trial: FrozenTrial) -> bool:

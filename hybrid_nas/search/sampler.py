@@ -20,6 +20,7 @@ from optuna.study import Study
 from optuna.trial import FrozenTrial, TrialState
 
 from hybrid_nas.errors import HybridNasError
+from hybrid_nas.guided.trials import given_up
 from hybrid_nas.search.problem import Problem
 from hybrid_nas.typing import IntArray
 
@@ -91,10 +92,14 @@ class FeasibleSampler(BaseSampler):
     def sample_relative(
         self, study: Study, trial: FrozenTrial, search_space: dict[str, BaseDistribution]
     ) -> dict[str, Any]:
-        """A feasible candidate that no finished or running trial has."""
-        others = study._storage.get_all_trials(  # the public call copies every trial
-            study._study_id, deepcopy=False, states=(TrialState.COMPLETE, TrialState.RUNNING)
-        )
+        """A feasible candidate that no scored or running trial has, and none that was given up."""
+        others = [
+            other
+            for other in study._storage.get_all_trials(  # the public call copies every trial
+                study._study_id, deepcopy=False
+            )
+            if other.state in (TrialState.COMPLETE, TrialState.RUNNING) or given_up(other)
+        ]
         known = frozenset(
             tuple(other.user_attrs[CANDIDATE])
             for other in others

@@ -6,6 +6,9 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
+FIGURES = "figures"
+"""User attribute of a trial: its `PairFigures`."""
+
 
 @dataclass(frozen=True)
 class AtCoverage:

@@ -17,8 +17,8 @@ from hybrid_nas.hardware.cost import Costs
 from hybrid_nas.routing.designs import design
 from hybrid_nas.routing.fitted import FittedRouter
 from hybrid_nas.routing.outputs import ModelOutputs
-from hybrid_nas.routing.ranking import send_weights
-from hybrid_nas.routing.scoring import exact_accuracy, fit_pair_router, pair_curve
+from hybrid_nas.routing.ranking import pair_curve, send_weights
+from hybrid_nas.routing.scoring import exact_accuracy, fit_pair_router
 from hybrid_nas.routing.thresholds import sent
 from hybrid_nas.search.candidate import Candidate
 from hybrid_nas.search.clouds import CloudChoice

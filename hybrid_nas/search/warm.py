@@ -28,13 +28,12 @@ from hybrid_nas.search.objectives import OBJECTIVES
 from hybrid_nas.search.problem import Problem
 from hybrid_nas.search.rundir import RunDirectory
 from hybrid_nas.search.sampler import CANDIDATE
-from hybrid_nas.search.score import PairFigures
+from hybrid_nas.search.score import FIGURES, PairFigures
 from hybrid_nas.search.settings import SearchSettings
 from hybrid_nas.search.storage import load_study, open_storage
 
 ATTRIBUTE = "warm-start"
 """User attribute of a study: rows and losses of earlier runs."""
-FIGURES = "figures"  # as `worker.FIGURES`, which this must not import
 _FILE = "warm-start.json"
 _SAME = {"data": "data", "supernet": "supernet", "space": "search space", "cloud": "cloud"}
 

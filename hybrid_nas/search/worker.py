@@ -30,13 +30,11 @@ from hybrid_nas.search.objectives import OBJECTIVES
 from hybrid_nas.search.problem import Problem
 from hybrid_nas.search.reclaim import Reclaimer, drop_queue, fail, give_back
 from hybrid_nas.search.sampler import CANDIDATE, SpaceExhaustedError
-from hybrid_nas.search.score import PairFigures
+from hybrid_nas.search.score import FIGURES, PairFigures
 from hybrid_nas.search.scorer import Scorer
 from hybrid_nas.search.settings import SearchSettings
 from hybrid_nas.search.storage_url import without_password
 
-FIGURES = "figures"
-"""User attribute of a trial: its `PairFigures`."""
 _LOOK_AGAIN_S = 0.25
 _STORAGE_ERRORS = (StorageInternalError, SQLAlchemyError)
 _ENDED_BY_OTHERS = (ValueError, UpdateFinishedTrialError)

@@ -21,7 +21,7 @@ from hybrid_nas.search.objectives import OBJECTIVES
 from hybrid_nas.search.progress import Box, hypervolume_history
 from hybrid_nas.search.rundir import RunDirectory
 from hybrid_nas.search.setup import SearchSetup
-from hybrid_nas.search.worker import Worker, losses
+from hybrid_nas.search.worker import ScoredPair, Worker, losses
 from hybrid_nas.spaces.interchange import architecture_to_json
 from hybrid_nas.spaces.space import Genes, SearchSpace
 
@@ -34,7 +34,8 @@ def write_documents(worker: Worker, setup: SearchSetup, directory: RunDirectory)
     table = losses(scored, settings.objectives)
     trials = describe_trials(scored, setup.scorer)
     history = hypervolume_history(table, Box.of(setup.problem, settings))
-    for row, volume, seconds in zip(trials["trials"], history, _elapsed(worker), strict=True):
+    elapsed = _elapsed(worker, scored)
+    for row, volume, seconds in zip(trials["trials"], history, elapsed, strict=True):
         row["hypervolume"], row["elapsed_s"] = volume, round(seconds, 3)
     directory.write_json(directory.trials, trials)
     pairs = [judge(pair, setup.scorer) for pair in pareto_front(scored, settings)]
@@ -48,14 +49,14 @@ def write_documents(worker: Worker, setup: SearchSetup, directory: RunDirectory)
     return document
 
 
-def _elapsed(worker: Worker) -> list[float]:
-    """Seconds of search until each scored candidate, in order of their numbers."""
+def _elapsed(worker: Worker, scored: list[ScoredPair]) -> list[float]:
+    """Seconds of search until each of these; workers elsewhere may have scored more meanwhile."""
     spans = {
         trial.number: (trial.datetime_start, trial.datetime_complete)
         for trial in worker.study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,))
         if trial.datetime_start is not None and trial.datetime_complete is not None
     }
-    found: list[float] = elapsed_seconds([spans[number] for number in sorted(spans)]).tolist()
+    found: list[float] = elapsed_seconds([spans[pair.number] for pair in scored]).tolist()
     return found
 
 

@@ -17,7 +17,7 @@ import torch
 from torch import Tensor
 
 from hybrid_nas.errors import InputError
-from hybrid_nas.files import atomic_write, sha256_of_file
+from hybrid_nas.files import atomic_write
 from hybrid_nas.spaces.loader import load_space
 from hybrid_nas.spaces.space import SearchSpace, Value
 from hybrid_nas.supernet.network import Supernet
@@ -50,6 +50,11 @@ class SupernetInfo:
     data: str
     data_fingerprint: str
     recipe: dict[str, Any] = field(default_factory=dict)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values, as `info_of` reads them."""
+        lists = {"input_shape": list(self.input_shape), "classes": list(self.classes)}
+        return {**asdict(self), **lists}
 
     def load_space(self) -> SearchSpace:
         """The search space that the weights belong to."""
@@ -120,8 +125,7 @@ def save_supernet(path: Path, supernet: Supernet, info: SupernetInfo, *, half: b
         name: tensor.cpu().half() if half and is_halved(tensor) else tensor.cpu()
         for name, tensor in supernet.state_dict().items()
     }
-    lists = {"input_shape": list(info.input_shape), "classes": list(info.classes)}
-    document = {"schema": SCHEMA, "info": {**asdict(info), **lists}, "state_dict": weights}
+    document = {"schema": SCHEMA, "info": info.to_dict(), "state_dict": weights}
     atomic_write(path, to_bytes(document))
 
 
@@ -224,8 +228,3 @@ def load_standalone(path: Path, network: StandaloneNet, *, bn_eps: float = _BN_E
     load_weights(network, state_of(read_tensors(path), path), str(path))
     set_bn_eps(network, bn_eps)
     network.eval()
-
-
-def fingerprint(path: Path) -> str:
-    """Digest of a checkpoint file, for the record of a run."""
-    return sha256_of_file(path)

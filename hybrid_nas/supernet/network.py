@@ -23,6 +23,7 @@ from hybrid_nas.spaces.blocks import (
 )
 from hybrid_nas.spaces.opspec import Activation
 from hybrid_nas.spaces.space import Genes, SearchSpace
+from hybrid_nas.supernet.extract import copy_part
 from hybrid_nas.supernet.naming import part_names
 from hybrid_nas.supernet.ofa_import import (
     ConvLayer,
@@ -221,8 +222,6 @@ class Supernet(nn.Module):
         Its outputs equal the supernet's to the bit. Its batch-norm statistics are the shared ones,
         which fit no subnet: see `hybrid_nas.supernet.calibrate`.
         """
-        from hybrid_nas.supernet.extract import copy_part
-
         network = StandaloneNet(self.space.architecture(self.genes))
         with torch.no_grad():
             for (block, layer), (_, part) in zip(self._chain, network.parts, strict=True):

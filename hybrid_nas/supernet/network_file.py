@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -18,10 +17,9 @@ SCHEMA = "hybrid-nas/network/1"
 
 def save_network(path: Path, network: StandaloneNet, info: SupernetInfo, genes: Genes) -> None:
     """Write a calibrated network; `info` and `genes` say which one of which space it is."""
-    lists = {"input_shape": list(info.input_shape), "classes": list(info.classes)}
     document = {
         "schema": SCHEMA,
-        "info": {**asdict(info), **lists},
+        "info": info.to_dict(),
         "genes": list(genes),
         "state_dict": {name: value.cpu() for name, value in network.state_dict().items()},
     }

@@ -25,10 +25,8 @@ from ofa.imagenet_classification.elastic_nn.modules.dynamic_layers import (  # n
 from ofa.utils.common_tools import download_url  # noqa: E402
 from ofa.utils.layers import (  # noqa: E402
     ConvLayer,
-    IdentityLayer,
     LinearLayer,
     MBConvLayer,
-    ResidualBlock,
 )
 
 __all__ = [
@@ -37,9 +35,7 @@ __all__ = [
     "DynamicLinearLayer",
     "DynamicMBConvLayer",
     "DynamicResNetBottleneckBlock",
-    "IdentityLayer",
     "LinearLayer",
     "MBConvLayer",
-    "ResidualBlock",
     "download_url",
 ]

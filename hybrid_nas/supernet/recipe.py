@@ -38,7 +38,12 @@ class TrainingRecipe:
 
     def rate(self, step: int) -> float:
         """Learning rate at a step: linear warm-up, then half a cosine to zero."""
-        if step < self.warm_up:
-            return self.peak_rate * (step + 1) / self.warm_up
-        done = (step - self.warm_up) / max(1, self.steps - self.warm_up)
-        return self.peak_rate * 0.5 * (1 + math.cos(math.pi * min(1.0, done)))
+        return cosine_rate(step, self.steps, self.warm_up, self.peak_rate)
+
+
+def cosine_rate(step: int, steps: int, warm_up: int, peak: float) -> float:
+    """Linear from 0 to `peak` over the first `warm_up` of `steps`, then half a cosine to zero."""
+    if step < warm_up:
+        return peak * (step + 1) / warm_up
+    done = (step - warm_up) / max(1, steps - warm_up)
+    return peak * 0.5 * (1 + math.cos(math.pi * min(1.0, done)))

@@ -20,6 +20,7 @@ import torch
 from hybrid_nas.spaces.cuts import cut_blocks
 from hybrid_nas.spaces.space import Genes
 from hybrid_nas.supernet.calibrate import recalibrate
+from hybrid_nas.supernet.device import place
 from hybrid_nas.supernet.network import Supernet
 from hybrid_nas.supernet.onnx_graph import to_onnx
 from hybrid_nas.supernet.preprocess import normalise, resize, scale, to_tensor
@@ -44,7 +45,7 @@ class NetworkOutputs:
 
 @dataclass(frozen=True)
 class Timings:
-    """Seconds that one run spent where."""
+    """Seconds that one run spent where; `compile_s` is writing ONNX and opening a session."""
 
     extract_s: float
     recalibrate_s: float
@@ -93,15 +94,21 @@ class SubnetRunner:
 
     def network(self, genes: Genes) -> StandaloneNet:
         """The subnet on its own, with statistics of its own."""
+        network = self._extract(genes)
+        self._recalibrate(network)
+        return network
+
+    def _extract(self, genes: Genes) -> StandaloneNet:
         self.supernet.activate(genes)
-        network: StandaloneNet = self.supernet.extract()
-        network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-        size = self.supernet.input_size
+        return place(self.supernet.extract(), "cpu")
+
+    def _recalibrate(self, network: StandaloneNet) -> None:
+        height, width, _ = network.architecture.input_shape
+        size = (height, width)
         if size not in self._calibration_at:
             scaled = normalise(resize(self._calibration, size))
             self._calibration_at[size] = list(scaled.split(_CALIBRATION_BATCH))
         recalibrate(network, self._calibration_at[size], threads=self.threads)
-        return network
 
     def _pixels(self, name: str, size: tuple[int, int]) -> torch.Tensor:
         """One set at one size, as onnxruntime lays it out; uint8 takes a quarter of floats."""
@@ -115,16 +122,16 @@ class SubnetRunner:
         """Outputs of a subnet on the named sets, and where the time went."""
         torch.set_num_threads(self.threads)
         begun = time.perf_counter()
-        self.supernet.activate(genes)
-        size = self.supernet.input_size
+        network = self._extract(genes)
         extracted = time.perf_counter()
-        network = self.network(genes)
+        self._recalibrate(network)
         calibrated = time.perf_counter()
         cuts = cut_blocks(self.supernet.space, genes) if self.stages else ()
         model = to_onnx(network, cuts)
         session = inference_session(model.SerializeToString())
         compiled = time.perf_counter()
-        sets = {name: self._pixels(name, size) for name in names}
+        height, width, _ = network.architecture.input_shape
+        sets = {name: self._pixels(name, (height, width)) for name in names}
         outputs = {name: forward(session, pixels, self.threads) for name, pixels in sets.items()}
         done = time.perf_counter()
         return outputs, Timings(
@@ -162,13 +169,3 @@ def run_network(network: StandaloneNet, images: ByteArray, *, threads: int = 1) 
         np.concatenate([part.features for part in parts]),
         np.concatenate([part.logits for part in parts]),
     )
-
-
-__all__ = [
-    "NetworkOutputs",
-    "SubnetRunner",
-    "Timings",
-    "forward",
-    "inference_session",
-    "run_network",
-]

@@ -17,8 +17,8 @@ from hybrid_nas.supernet.checkpoint import (
     SCHEMA,
     SupernetInfo,
     load_ofa_checkpoint,
-    load_supernet,
     read_tensors,
+    supernet_of,
 )
 from hybrid_nas.supernet.download import PUBLISHED, fetch_published
 from hybrid_nas.supernet.network import Supernet
@@ -80,8 +80,9 @@ def open_supernet(spec: str | None = None, *, space: str | None = None) -> Opene
 
 
 def _open_file(path: Path, space: str | None) -> OpenedSupernet:
-    if read_tensors(path).get("schema") == SCHEMA:
-        supernet, info = load_supernet(path, space=space)
+    document = read_tensors(path)
+    if document.get("schema") == SCHEMA:
+        supernet, info = supernet_of(document, path, space=space)
         return OpenedSupernet(supernet, info, path, sha256_of_file(path))
     if space is None:
         raise InputError(

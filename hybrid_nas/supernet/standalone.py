@@ -157,21 +157,13 @@ def attach(root: nn.Module, name: str, part: nn.Module) -> None:
     root.add_module(leaf, part)
 
 
-def run_chain(
-    x: Tensor,
-    chain: list[tuple[Block, nn.Module | None]],
-    cuts: tuple[int, ...] = (),
-    stages: list[Tensor] | None = None,
-) -> tuple[Tensor, Tensor]:
+def run_chain(x: Tensor, chain: list[tuple[Block, nn.Module | None]]) -> tuple[Tensor, Tensor]:
     """Run blocks with their layers on images (n, c, h, w): (pooled features, logits).
 
-    The features, (n, f), are what the classifier reads. With `cuts`, what is there before the
-    blocks of these numbers is pooled and appended to `stages`, (n, channels) each.
+    The features, (n, f), are what the classifier reads.
     """
     features = x
-    for number, (block, part) in enumerate(chain):
-        if stages is not None and number in cuts:
-            stages.append(x.mean((2, 3)))
+    for block, part in chain:
         match block:
             case PoolBlock(kernel=0):
                 x = x.mean(3, keepdim=True).mean(2, keepdim=True)
@@ -204,12 +196,6 @@ class StandaloneNet(nn.Module):
     def run(self, images: Tensor) -> tuple[Tensor, Tensor]:
         """(pooled features (n, f), logits (n, classes)) of images (n, c, h, w)."""
         return run_chain(images, self._chain)
-
-    def run_stages(self, images: Tensor, cuts: tuple[int, ...]) -> list[Tensor]:
-        """Pooled features (n, channels) before the blocks of these numbers (`cut_blocks`)."""
-        stages: list[Tensor] = []
-        run_chain(images, self._chain, cuts, stages)
-        return stages
 
     def forward(self, images: Tensor) -> Tensor:
         """Logits, (n, classes), of images (n, c, h, w)."""

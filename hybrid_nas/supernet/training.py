@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -22,15 +22,15 @@ from torch.nn.functional import cross_entropy
 
 from hybrid_nas.data.dataset import Dataset
 from hybrid_nas.errors import HybridNasError, InputError
-from hybrid_nas.files import atomic_write
 from hybrid_nas.spaces.space import Genes
 from hybrid_nas.supernet.batches import NO_LABEL, TrainingBatches
-from hybrid_nas.supernet.checkpoint import read_tensors, to_bytes
 from hybrid_nas.supernet.device import place
 from hybrid_nas.supernet.distributed import ALONE, Team
 from hybrid_nas.supernet.network import Supernet
+from hybrid_nas.supernet.optimiser import set_rate, sgd
 from hybrid_nas.supernet.preprocess import normalise, resize
 from hybrid_nas.supernet.recipe import TrainingRecipe
+from hybrid_nas.supernet.resuming import Resumable
 from hybrid_nas.supernet.teacher import Teacher
 from hybrid_nas.supernet.unlabelled import DEFAULT_SHARE, UnlabelledImages
 
@@ -60,7 +60,7 @@ def soft_loss(logits: Tensor, teacher: Tensor) -> Tensor:
     return cross_entropy(logits, teacher.softmax(1))
 
 
-class Trainer:
+class Trainer(Resumable):
     """Trains one supernet on one data set; `restore` goes on from a checkpoint.
 
     Args:
@@ -109,54 +109,13 @@ class Trainer:
             share=unlabelled_share,
             team=team,
         )
-        space = supernet.space
-        smallest, largest = space.extremes()
-        self._smallest, self._largest = smallest, largest
-        decayed = [p for p in supernet.parameters() if p.ndim > 1]
-        plain = [p for p in supernet.parameters() if p.ndim <= 1]
-        self.optimiser = torch.optim.SGD(
-            [
-                {"params": decayed, "weight_decay": recipe.weight_decay},
-                {"params": plain, "weight_decay": 0.0},
-            ],
-            lr=recipe.peak_rate,
-            momentum=recipe.momentum,
-            nesterov=True,
+        self._smallest, self._largest = supernet.space.extremes()
+        self.optimiser = sgd(
+            supernet, recipe.peak_rate, momentum=recipe.momentum, weight_decay=recipe.weight_decay
         )
         self.step = 0
 
     # -- checkpoints
-
-    def save(self, path: Path) -> None:
-        """Write everything that `restore` needs."""
-        atomic_write(path, to_bytes(self._state()))
-
-    def restore(self, path: Path) -> None:
-        """Go on from a checkpoint of the same space, data, recipe and origin.
-
-        Raises:
-            InputError: it belongs to another training; the message says what differs.
-        """
-        state = read_tensors(path)
-        for key, difference in self._differences(state):
-            raise InputError(
-                f"{path} was made with another {key}{difference}: give the settings that it was "
-                "started with, or --restart to start anew"
-            )
-        self._load(state)
-
-    def _follow(self) -> None:
-        """Stand where process 0 of the team stands."""
-        if self.team.size == 1:
-            return
-        state = self.team.share(self._state() if self.team.leads else None)
-        for key, difference in self._differences(state):
-            raise InputError(
-                f"process 0 trains with another {key} than process {self.team.rank}{difference}: "
-                "give all machines the same files and flags"
-            )
-        if not self.team.leads:
-            self._load(state)
 
     def _state(self) -> dict[str, Any]:
         return {
@@ -171,12 +130,8 @@ class Trainer:
         self.optimiser.load_state_dict(state["optimiser"])
         self.step = int(state["step"])
 
-    def _differences(self, state: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
-        """What decides this training and is otherwise in `state`; the first setting in brackets."""
-        found = identity_of(state)
-        for key, mine in self._identity().items():
-            if found[key] != mine:
-                yield key, _first_difference(found[key], mine)
+    def _identity_of(self, state: Mapping[str, Any]) -> Mapping[str, Any]:
+        return identity_of(state)
 
     def _identity(self) -> dict[str, Any]:
         return {
@@ -222,8 +177,7 @@ class Trainer:
     def _train_step(self, pixels: Tensor, labels: Tensor) -> tuple[float, float]:
         """One update; gives this process's parts of the largest's loss and accuracy."""
         recipe, rng = self.recipe, np.random.default_rng((self.recipe.seed, self.step))
-        for group in self.optimiser.param_groups:
-            group["lr"] = recipe.rate(self.step)
+        set_rate(self.optimiser, recipe.rate(self.step))
         self.optimiser.zero_grad(set_to_none=True)
         largest = self._genes(self._largest, rng)
         logits = self._run(largest, pixels)
@@ -311,16 +265,6 @@ def identity_of(state: Mapping[str, Any]) -> dict[str, Any]:
         "recipe": {**asdict(TrainingRecipe()), **state.get("recipe", {})},
         "origin": state.get("origin", {}),
     }
-
-
-def _first_difference(found: object, mine: object) -> str:
-    """Names the first setting in which two dictionaries differ; nothing for digests."""
-    if not isinstance(found, dict) or not isinstance(mine, dict):
-        return ""
-    for key in [*mine, *found]:
-        if found.get(key) != mine.get(key):
-            return f" ({key} was {found.get(key)}, is {mine.get(key)})"
-    return ""
 
 
 def _smoothed(before: float, value: float) -> float:

@@ -12,7 +12,6 @@ from hybrid_nas.routing.outputs import ModelOutputs
 from hybrid_nas.supernet.cloud import SupernetCloud
 from hybrid_nas.supernet.preprocess import normalise, resize
 from hybrid_nas.supernet.teacher import Teacher, teacher_from_cloud
-from hybrid_nas.typing import BoolArray
 
 
 class CloudSide:
@@ -74,7 +73,3 @@ class CloudSide:
             predicted=found.pred if found.probs is None else None,
             source=f"the cloud on split {split}",
         )
-
-    def correct(self, split: Split) -> BoolArray:
-        """Where the cloud is right on a split, as it is now."""
-        return self.answers(split).correct

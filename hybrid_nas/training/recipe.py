@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 
 from hybrid_nas.errors import InputError
+from hybrid_nas.supernet.recipe import cosine_rate
 
 
 @dataclass(frozen=True)
@@ -62,7 +62,4 @@ class FinalRecipe:
     def rate(self, step: int, peak: float) -> float:
         """Learning rate at a step of the base: linear warm-up, then half a cosine to zero."""
         warm_up = min(self.warm_up, max(1, self.steps // 10))
-        if step < warm_up:
-            return peak * (step + 1) / warm_up
-        done = (step - warm_up) / max(1, self.steps - warm_up)
-        return peak * 0.5 * (1 + math.cos(math.pi * min(1.0, done)))
+        return cosine_rate(step, self.steps, warm_up, peak)

@@ -43,7 +43,6 @@ class RouterTurn:
         plan: router and coverages.
         fit, threshold: what the base says of these splits.
         answers: what the cloud says of ``fit``; None without one.
-        correct: where the cloud is right there, (n,); None without one.
         seed: of the router's own draws.
     """
 
@@ -51,7 +50,6 @@ class RouterTurn:
     fit: ModelOutputs
     threshold: ModelOutputs
     answers: ModelOutputs | None
-    correct: BoolArray | None
     seed: int
 
     @classmethod
@@ -64,9 +62,13 @@ class RouterTurn:
             base.outputs(data.split("fit"), "the base on split fit"),
             base.outputs(data.split("threshold"), "the base on split threshold"),
             None if cloud is None else cloud.answers("fit"),
-            None if cloud is None else cloud.correct("fit"),
             seed,
         )
+
+    @property
+    def correct(self) -> BoolArray | None:
+        """Where the cloud is right on ``fit``, (n,); None without one."""
+        return None if self.answers is None else self.answers.correct
 
     def fitted(self, rows: IntArray | None = None) -> FittedRouter:
         """A router for the rows of ``fit``; all of them, if None."""

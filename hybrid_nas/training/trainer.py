@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from copy import deepcopy
 from dataclasses import asdict
 from pathlib import Path
@@ -25,13 +25,13 @@ import torch
 from torch import Tensor, nn
 
 from hybrid_nas.data.dataset import Dataset
-from hybrid_nas.errors import HybridNasError, InputError
-from hybrid_nas.files import atomic_write
+from hybrid_nas.errors import HybridNasError
 from hybrid_nas.quantise.float_graph import GraphOutputs
 from hybrid_nas.routing.fitted import FittedRouter
 from hybrid_nas.supernet.batches import TrainingBatches
-from hybrid_nas.supernet.checkpoint import read_tensors, to_bytes
 from hybrid_nas.supernet.distributed import ALONE, Team
+from hybrid_nas.supernet.optimiser import set_rate, sgd
+from hybrid_nas.supernet.resuming import Resumable
 from hybrid_nas.training.cloud_side import CloudSide
 from hybrid_nas.training.int8_base import Int8Base, router_inputs
 from hybrid_nas.training.judging import judging_folds
@@ -48,7 +48,7 @@ from hybrid_nas.training.weighting import (
 _REMEMBERED = 0.95
 
 
-class PairTrainer:
+class PairTrainer(Resumable):
     """Trains one pair; `restore` goes on from a checkpoint.
 
     Args:
@@ -96,18 +96,7 @@ class PairTrainer:
         recipe = self.recipe
         for parameter in network.parameters():
             parameter.requires_grad_(True)
-        kernels = [p for p in network.parameters() if p.ndim > 1]
-        others = [p for p in network.parameters() if p.ndim <= 1]
-        groups: list[dict[str, Any]] = [
-            {"params": kernels, "weight_decay": recipe.weight_decay},
-            {"params": others},
-        ]
-        return torch.optim.SGD(
-            groups,
-            lr=rate,
-            momentum=recipe.momentum,
-            nesterov=True,
-        )
+        return sgd(network, rate, momentum=recipe.momentum, weight_decay=recipe.weight_decay)
 
     # -- the router's turn
 
@@ -155,8 +144,7 @@ class PairTrainer:
         """One update of base and cloud; gives the loss over the batches of all processes."""
         assert self._router is not None
         recipe = self.recipe
-        for group in self._optimiser.param_groups:
-            group["lr"] = recipe.rate(self.step, recipe.peak_rate)
+        set_rate(self._optimiser, recipe.rate(self.step, recipe.peak_rate))
         found = self.base.run(pixels)
         logits, sent = found.logits, self._decide(found)
         weights = base_weights(sent)
@@ -166,8 +154,7 @@ class PairTrainer:
             loss = (1 - recipe.distillation) * loss + recipe.distillation * soft
         loss = self._descend(self._optimiser, loss, weights)
         if self.cloud is not None and self._cloud_optimiser is not None:
-            for group in self._cloud_optimiser.param_groups:
-                group["lr"] = recipe.rate(self.step, recipe.cloud_rate)
+            set_rate(self._cloud_optimiser, recipe.rate(self.step, recipe.cloud_rate))
             weights = cloud_weights(sent)
             cloud_loss = weighted_loss(self.cloud.logits(pixels), labels, weights)
             self._descend(self._cloud_optimiser, cloud_loss, weights)
@@ -267,10 +254,6 @@ class PairTrainer:
 
     # -- checkpoints
 
-    def save(self, path: Path) -> None:
-        """Write everything that `restore` needs."""
-        atomic_write(path, to_bytes(self._state()))
-
     def _state(self) -> dict[str, Any]:
         assert self._router is not None
         return {
@@ -284,37 +267,7 @@ class PairTrainer:
             "cloud_optimiser": self._cloud_optimiser and self._cloud_optimiser.state_dict(),
         }
 
-    def restore(self, path: Path) -> None:
-        """Go on from a checkpoint of the same pair, data and recipe.
-
-        Raises:
-            InputError: it belongs to another training.
-        """
-        state = read_tensors(path)
-        for key in self._differences(state):
-            raise InputError(
-                f"{path} was begun with another {key}: give the settings that it was started "
-                "with, or --restart to start anew"
-            )
-        self._load(state)
-
-    def _follow(self) -> None:
-        """Stand where process 0 of the team stands."""
-        if self.team.size == 1:
-            return
-        state = self.team.share(self._state() if self.team.leads else None)
-        for key in self._differences(state):
-            raise InputError(
-                f"process 0 trains with another {key} than process {self.team.rank}: give all "
-                "machines the same files and flags"
-            )
-        if not self.team.leads:
-            self._load(state)
-
-    def _differences(self, state: dict[str, Any]) -> list[str]:
-        return [key for key, mine in self._identity().items() if state.get(key) != mine]
-
-    def _load(self, state: dict[str, Any]) -> None:
+    def _load(self, state: Mapping[str, Any]) -> None:
         self.step = int(state["step"])
         self.rounds = [RoundFigures(**figures) for figures in state["rounds"]]
         self._router = FittedRouter.from_dict(state["router"])

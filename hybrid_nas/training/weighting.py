@@ -12,16 +12,18 @@ from torch import Tensor
 from torch.nn.functional import cross_entropy
 
 
-def weighted_loss(logits: Tensor, labels: Tensor, weights: Tensor) -> Tensor:
-    """Weighted mean of the cross-entropies, for logits (n, c), labels and weights (n,)."""
-    losses = cross_entropy(logits, labels, reduction="none")
+def weighted_loss(logits: Tensor, truth: Tensor, weights: Tensor) -> Tensor:
+    """Weighted mean of the cross-entropies, for logits (n, c) and weights (n,).
+
+    `truth` holds labels (n,), or probabilities (n, c).
+    """
+    losses = cross_entropy(logits, truth, reduction="none")
     return (weights * losses).sum() / weights.sum()
 
 
 def weighted_soft_loss(logits: Tensor, teacher: Tensor, weights: Tensor) -> Tensor:
     """The same against a teacher's logits (n, c)."""
-    losses = cross_entropy(logits, teacher.softmax(1), reduction="none")
-    return (weights * losses).sum() / weights.sum()
+    return weighted_loss(logits, teacher.softmax(1), weights)
 
 
 def base_weights(sent: Tensor) -> Tensor:

@@ -107,6 +107,17 @@ def test_failed_candidates_are_not_tried_again_unless_told() -> None:
         assert (suggest(study.ask()) == params) is again
 
 
+@pytest.mark.parametrize(("retries", "again"), [(2, True), (3, False)])
+def test_what_failed_as_the_last_retry_is_not_tried_again(retries: int, again: bool) -> None:
+    study = study_of(make(retry_failed=True))
+    study.optimize(objective, n_trials=6)
+    failed = study.ask()
+    params = suggest(failed)
+    failed.storage.set_trial_system_attr(failed._trial_id, "retry_history", list(range(retries)))
+    study.tell(failed, state=TrialState.FAIL)
+    assert (suggest(study.ask()) == params) is again
+
+
 def test_nan_scores_do_not_stop_a_study() -> None:
     def sometimes(trial: optuna.Trial) -> tuple[float, float]:
         values = objective(trial)

@@ -153,15 +153,24 @@ def test_the_flashed_file_is_what_the_sections_say(image: Image) -> None:
     assert len(image.binary) == max(s.load_address + s.size for s in loaded) - FLASH
     assert len(image.binary) <= load_board(image.board).flash_bytes
     words = run("arm-none-eabi-readelf", "-A", "-h", image.elf)
-    assert "ARM" in words and "hard-float" not in words  # no FPU is switched on
+    assert "ARM" in words and "hard-float" not in words  # arguments are in integer registers
+
+
+def instructions(listing: str) -> list[str]:
+    return re.findall(r"^ *[0-9a-f]+:\t([^.\n].*)", listing, re.MULTILINE)
 
 
 @needs_arm_tools
-def test_no_instruction_needs_the_fpu(image: Image) -> None:
-    listing = run("arm-none-eabi-objdump", "-d", "--no-show-raw-insn", image.elf)
-    mnemonics = set(re.findall(r"^ *[0-9a-f]+:\t(\S+)", listing, re.MULTILINE))
-    assert "bx" in mnemonics
-    assert not {m for m in mnemonics if m.startswith("v") or m.startswith("ldc")}
+def test_the_fpu_computes_in_single_precision_after_it_was_switched_on(image: Image) -> None:
+    """CPACR is at 0xE000ED88; bits 20 to 23 are access to coprocessors 10 and 11."""
+    disassemble = ("arm-none-eabi-objdump", "-d", "--no-show-raw-insn")
+    words = [line.split()[0] for line in instructions(run(*disassemble, image.elf))]
+    assert "vmul.f32" in words
+    assert not [word for word in words if "f64" in word or word.startswith("ldc")]
+    reset = instructions(run(*disassemble, "--disassemble=reset", image.elf))
+    on = next(n for n, line in enumerate(reset) if line.startswith("str") and "0xd88" in line)
+    assert any("#15728640" in line for line in reset[:on])  # 0xF << 20
+    assert not [line for line in reset[:on] if line.startswith(("v", "bl"))]
 
 
 # --- clocks, pins, line ---------------------------------------------------------------------------

@@ -21,7 +21,7 @@ from hybrid_nas.report.documents import Run, read_run
 from hybrid_nas.report.front import Objective
 from hybrid_nas.report.plot_costs import draw_latency, draw_memory
 from hybrid_nas.report.plot_curves import MOST_PANELS, draw_all_curves, draw_curve
-from hybrid_nas.report.plot_pareto import draw_pareto
+from hybrid_nas.report.plot_pareto import MOST_CIRCLES, draw_pareto
 from hybrid_nas.report.plot_search import draw_hypervolume
 from hybrid_nas.report.plots import PLOTS, draw_plots
 from hybrid_nas.report.read_front import read_front
@@ -279,11 +279,26 @@ def test_svg_takes_its_colours_from_variables_and_its_text_is_escaped() -> None:
         figure = Figure()
         axes = figure.add_subplot(title="$x$ </text><script>alert(1)</script> & \\frac")
         axes.plot([0, 1], color=PALETTE["router"][0])
+        axes.text(0, 0, "0.98765")
         svg = svg_text(figure)
+    assert "0.98765" in svg and not re.search(r' (d|x|y)="[^"]*\.\d{3}', svg)
     assert "<script" not in svg and "&lt;script&gt;" in svg and "$x$" in svg
     assert "var(--plot-router)" in svg
     assert PALETTE["router"][0] not in svg
     assert "<style" not in svg and "xmlns" not in svg and "http" not in svg
+
+
+def test_very_many_candidates_are_one_image_in_the_page(run: Run) -> None:
+    many = replace(run, trials=run.trials * (MOST_CIRCLES // len(run.trials) + 1))
+    drawn = {}
+    for name, one in (("few", run), ("many", many)):
+        with plot_style(name):
+            figure = draw_pareto(one)
+            assert figure is not None
+            assert len(points(figure, "candidates")) == len(one.trials)
+            drawn[name] = svg_text(figure)
+    assert drawn["few"].count("<use") > len(run.trials) and "<image" not in drawn["few"]
+    assert drawn["many"].count("<use") < 200 and drawn["many"].count("<image") == 1
 
 
 def luminance(color: str) -> float:

@@ -90,17 +90,6 @@ def test_a_network_computes_what_its_formula_says(hidden: int) -> None:
         np.testing.assert_allclose(outputs, expected)
 
 
-@pytest.mark.parametrize("hidden", [0, 3])
-def test_folding_the_standardisation_changes_nothing(hidden: int) -> None:
-    network = make_network(hidden)
-    folded = network.folded()
-    x = np.random.default_rng(1).normal(size=(20, 4))
-    np.testing.assert_allclose(folded(x), network(x))
-    assert (folded.mean == 0).all()
-    assert (folded.scale == 1).all()
-    assert folded.params == network.params
-
-
 def test_heads_can_be_kept_by_name() -> None:
     network = make_network(3)
     x = np.random.default_rng(1).normal(size=(20, 4))

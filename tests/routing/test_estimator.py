@@ -25,6 +25,8 @@ def test_clones_have_the_same_arguments_and_nothing_that_was_fitted(simulate: Si
     assert not [name for name in vars(again) if name.endswith("_")]
     with pytest.raises(InputError, match="not fitted"):
         again.send_score(pair.base.features)
+    with pytest.raises(InputError, match="not fitted"):
+        _ = again.flash_bytes_
     again.fit(pair.base.features, pair.base.correct, pair.cloud_correct)
     np.testing.assert_array_equal(again.out_of_fold_score_, router.out_of_fold_score_)
 

@@ -9,15 +9,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hybrid_nas.routing.metrics import hybrid_accuracy, kept_accuracy
+from hybrid_nas.routing.metrics import kept_accuracy
 from hybrid_nas.routing.ranking import (
     abstaining_curve,
     accuracy_curve,
     input_accuracy,
     oracle_accuracy,
-    oracle_weights,
     send_weights,
 )
+from hybrid_nas.routing.rewards import accuracy_rewards
 from hybrid_nas.typing import BoolArray, FloatArray
 
 Case = tuple[FloatArray, BoolArray, BoolArray]
@@ -40,7 +40,7 @@ def mean_over_orders(case: Case, n_sent: int) -> float:
     for order in itertools.permutations(range(len(score))):
         if all(score[a] >= score[b] for a, b in itertools.pairwise(order)):
             chosen = np.isin(np.arange(len(score)), order[:n_sent])
-            accuracies.append(hybrid_accuracy(base, cloud, chosen))
+            accuracies.append(np.where(chosen, cloud, base).mean())
     return float(np.mean(accuracies))
 
 
@@ -95,7 +95,7 @@ def test_no_choice_of_inputs_beats_the_oracle(case: Case, coverage: float) -> No
     n = len(base)
     quota = int(np.floor((1 - coverage) * n + 1e-9))
     best = max(
-        hybrid_accuracy(base, cloud, np.isin(np.arange(n), chosen))
+        np.where(np.isin(np.arange(n), chosen), cloud, base).mean()
         for size in range(quota + 1)
         for chosen in itertools.combinations(range(n), size)
     )
@@ -116,10 +116,10 @@ def test_the_oracle_never_loses_by_a_larger_quota(case: Case) -> None:
 @given(cases(), st.floats(0.01, 1.0))
 def test_the_oracle_s_decisions_give_its_accuracy(case: Case, coverage: float) -> None:
     _, base, cloud = case
-    weights = oracle_weights(base, cloud, coverage)
+    rewards = accuracy_rewards(base, cloud)
+    weights = rewards.oracle_weights(coverage)
     assert weights.mean() <= 1 - coverage + 1e-9
-    accuracy = input_accuracy(weights, base, cloud).mean()
-    assert accuracy == pytest.approx(oracle_accuracy(base, cloud, coverage))
+    assert rewards.of(weights).mean() == pytest.approx(oracle_accuracy(base, cloud, coverage))
 
 
 @given(cases())

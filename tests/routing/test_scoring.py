@@ -140,6 +140,7 @@ def test_paired_gains_are_differences_of_the_scores(simulate: Simulate) -> None:
 @pytest.mark.parametrize("kind", ["confidence", "linear-features", "mlp8-features"])
 def test_a_router_survives_json_exactly(simulate: Simulate, kind: str) -> None:
     router, test = fitted(simulate, kind), simulate(200, seed=3)
+    router = router.with_thresholds(router.send_score(test.base), (*COVERAGES, 2.0 / 3.0))
     document = json.loads(json.dumps(router.to_dict(), allow_nan=False))
     again = FittedRouter.from_dict(document)
     assert again.to_dict() == router.to_dict()

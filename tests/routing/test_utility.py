@@ -20,8 +20,8 @@ from hybrid_nas.routing.analysis import analyse
 from hybrid_nas.routing.crossfit import cross_fit
 from hybrid_nas.routing.detectors import alarm_threshold, detector_score, roc_slope
 from hybrid_nas.routing.metrics import clustered_stderr
-from hybrid_nas.routing.objectives import OBJECTIVES, head_targets, heads_of
-from hybrid_nas.routing.rewards import accuracy_rewards, make_rewards, reward_targets
+from hybrid_nas.routing.objectives import OBJECTIVES, head_targets
+from hybrid_nas.routing.rewards import make_rewards
 from hybrid_nas.routing.utility import (
     BalancedUtility,
     MatrixUtility,
@@ -95,26 +95,14 @@ def test_scores_are_the_expected_gain_in_utility(name: str) -> None:
     )
     rewards = MatrixUtility(matrix)(outputs(base, 3), outputs(cloud, 3), labels, None)
     signals = np.eye(kinds)[kind]
-    plain = head_targets(OBJECTIVES[name].heads, base == labels, cloud == labels)
-    fitted = cross_fit(
-        signals, (kinds,), reward_targets(plain, rewards), np.arange(n) % 5, penalties=(1e-3,)
-    )
+    targets = head_targets(OBJECTIVES[name].heads, *rewards.scaled())
+    fitted = cross_fit(signals, (kinds,), targets, np.arange(n) % 5, penalties=(1e-3,))
     score = fitted.score(name, np.eye(kinds)) * (rewards.high - rewards.low)
     np.testing.assert_allclose(score, gain, atol=0.06)
     best = max(
         itertools.combinations(range(kinds), 3), key=lambda sent: sum(gain[list(sent)])
     )  # of all ways to send three kinds
     assert set(np.argsort(-score)[:3]) == set(best)
-
-
-def test_rewards_of_accuracy_change_nothing() -> None:
-    random = np.random.default_rng(0)
-    b, g = random.random((2, 50)) < 0.7
-    heads = heads_of(["signed-gain", "two-stage", "gain-regression"])
-    plain = head_targets(heads, b, g)
-    rewarded = reward_targets(plain, accuracy_rewards(b, g))
-    np.testing.assert_array_equal(plain.weight, rewarded.weight)
-    np.testing.assert_array_equal(plain.positive, rewarded.positive)
 
 
 def test_the_error_of_a_balanced_accuracy_is_what_redrawn_inputs_show() -> None:
@@ -228,7 +216,7 @@ def test_a_matrix_is_read_from_a_file(tmp_path: Path, name: str) -> None:
     if name.endswith("npz"):
         np.savez(path, utility=matrix)
     else:
-        path.write_text("# rows: truth\n1, -0.5\n\n0 2\n")
+        path.write_text("# rows: truth\n1, -0.5  # first\n\n0 2\n")
     found = parse_utility(str(path))
     assert isinstance(found, MatrixUtility)
     np.testing.assert_array_equal(found.matrix, matrix)

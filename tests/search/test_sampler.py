@@ -5,9 +5,12 @@ from __future__ import annotations
 import numpy as np
 import optuna
 import pytest
+from optuna.trial import TrialState
 
+from hybrid_nas.guided.trials import given_up
 from hybrid_nas.search.candidate import Candidate
 from hybrid_nas.search.problem import Problem
+from hybrid_nas.search.reclaim import fail
 from hybrid_nas.search.sampler import CANDIDATE, SAMPLERS, FeasibleSampler, SpaceExhaustedError
 from hybrid_nas.search.setup import SearchSetup
 from tests.search.conftest import TinyInputs
@@ -87,6 +90,40 @@ def test_an_exhausted_space_says_so(tiny: TinyInputs) -> None:
     ).problem
     with pytest.raises(SpaceExhaustedError, match="loosen a limit"):
         run(only, "random", 50)
+
+
+@pytest.mark.parametrize(("retries", "again"), [(2, True), (3, False)])
+def test_what_failed_as_the_last_retry_is_not_tried_again(
+    problem: Problem, retries: int, again: bool
+) -> None:
+    study = optuna.create_study(
+        directions=["minimize", "minimize"], sampler=FeasibleSampler(problem, "random", 0)
+    )
+    sizes = problem.candidates.sizes
+
+    def ask() -> tuple[optuna.Trial, list[int]]:
+        trial = study.ask()
+        row = [trial.suggest_int(key, 0, size - 1) for key, size in sizes.items()]
+        return trial, list(problem.candidates.canonical(np.array([row]))[0].tolist())
+
+    failed, row = ask()
+    failed.set_user_attr(CANDIDATE, row)
+    failed.storage.set_trial_system_attr(failed._trial_id, "retry_history", list(range(retries)))
+    study.tell(failed, state=TrialState.FAIL)
+    assert (ask()[1] == row) is again
+
+
+def test_a_candidate_is_begun_four_times_and_then_given_up() -> None:
+    study = optuna.create_study()
+    study.ask().set_user_attr(CANDIDATE, [0])
+    for _ in range(4):
+        (running,) = study.get_trials(deepcopy=False, states=(TrialState.RUNNING,))
+        assert fail(study, running)
+        if study.get_trials(states=(TrialState.WAITING,)):
+            study.ask()
+    trials = study.get_trials(deepcopy=False)
+    assert [trial.state for trial in trials] == [TrialState.FAIL] * 4
+    assert [given_up(trial) for trial in trials] == [False, False, False, True]
 
 
 def test_router_and_base_are_distinguished(problem: Problem) -> None:

@@ -25,6 +25,7 @@ from hybrid_nas.search.rundir import RunDirectory
 from hybrid_nas.search.setup import SearchSetup
 from hybrid_nas.search.storage import open_storage, sqlite_url
 from hybrid_nas.search.worker import Worker
+from hybrid_nas.search.write import write_documents
 from hybrid_nas.spaces.interchange import read_architecture
 from tests.hardware.brute_force import peak_sram_bytes
 from tests.search.conftest import TinyInputs
@@ -73,6 +74,20 @@ class TestDocuments:
                 }
             assert pair["baselines"].keys() == {"entropy", "msp", "margin", "oracle"}
             assert pair["cost"]["edge_latency_is"] == "predicted"
+
+    def test_what_others_score_meanwhile_is_left_out(
+        self, finished: RunDirectory, tiny: TinyInputs, tmp_path: Path
+    ) -> None:
+        """Workers elsewhere go on scoring while one that is done writes."""
+        directory = RunDirectory(Path(shutil.copytree(finished.path, tmp_path / "a")))
+        setup, place = SearchSetup(tiny.settings()), directory.place()
+        study = open_study(setup, place.url, place.name)
+        worker = Worker(study, setup.problem, setup.scorer, setup.settings)
+        first = worker.scored()[:-1]
+        worker.scored = lambda: first  # type: ignore[method-assign]
+        write_documents(worker, setup, directory)
+        expected = read(finished.trials)["trials"][:-1]
+        assert read(directory.trials)["trials"] == expected
 
     def test_every_pair_fits_by_a_second_planner(self, finished: RunDirectory) -> None:
         """SRAM from lifetimes by brute force, with image and router: equal to the byte."""

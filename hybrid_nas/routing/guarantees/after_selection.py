@@ -16,8 +16,8 @@ from hybrid_nas.routing.guarantees.path import ALWAYS_SEND
 from hybrid_nas.routing.guarantees.promise import Promise
 from hybrid_nas.routing.guarantees.splitting import choose_start, set_aside
 from hybrid_nas.routing.loading import check_pair
-from hybrid_nas.routing.metrics import Estimate, clustered_mean, kept_accuracy
-from hybrid_nas.routing.objectives import OBJECTIVES
+from hybrid_nas.routing.metrics import Estimate, pair_accuracy
+from hybrid_nas.routing.objectives import breaks_even
 from hybrid_nas.routing.outputs import ModelOutputs
 from hybrid_nas.routing.selection import Selection
 from hybrid_nas.routing.thresholds import fit_threshold, sent
@@ -108,12 +108,17 @@ def guarantee_selection(
     unseen = _scored(chosen_on, selection.scores[method], with_cloud)
     deployed = selection.score(method, chosen_on)
     further = _scored(calibration, selection.score(method, calibration), with_cloud)
-    break_even = with_cloud and method in OBJECTIVES and OBJECTIVES[method].break_even
+    break_even = with_cloud and breaks_even(method)
     found = []
     for promise in promises:
         start = _same_coverage(unseen, deployed, choose_start(promise, unseen))
         guarantee = calibrate(promise, further, start=start, break_even=break_even)
-        accuracy = _accuracy(unseen, guarantee.threshold)
+        accuracy = pair_accuracy(
+            unseen.base_correct,
+            unseen.cloud_correct,
+            sent(unseen.score, guarantee.threshold),
+            unseen.groups,
+        )
         coverage = unseen.coverage(guarantee.threshold)
         found.append(GuaranteedMethod(method, guarantee, unseen.n, coverage, accuracy))
     return found
@@ -140,11 +145,3 @@ def _same_coverage(unseen: ScoredInputs, deployed: FloatArray, threshold: float)
     """A threshold of out-of-fold scores carried over to those of the router that is deployed."""
     coverage = unseen.coverage(threshold)
     return fit_threshold(deployed, coverage) if coverage > 0.0 else ALWAYS_SEND
-
-
-def _accuracy(inputs: ScoredInputs, threshold: float) -> Estimate:
-    decided = sent(inputs.score, threshold)
-    if inputs.cloud_correct is None:
-        return kept_accuracy(inputs.base_correct, decided, inputs.groups)
-    right = np.where(decided, inputs.cloud_correct, inputs.base_correct)
-    return clustered_mean(right.astype(np.float64), inputs.groups)

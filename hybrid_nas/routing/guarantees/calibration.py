@@ -15,6 +15,7 @@ the first for which they do not:
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -76,6 +77,24 @@ class Guarantee:
                 f"({self.n} inputs) were that it was calibrated on: every group weighs the same."
             )
         return f"{how}, {figure}. {whom}"
+
+    def document(self) -> dict[str, Any]:
+        """For JSON; shares of 1."""
+        return {
+            "guarantee": self.promise.text,
+            "kind": self.promise.kind,
+            "level": self.promise.level,
+            "confidence": self.promise.confidence,
+            "threshold": self.threshold,
+            "calibrated_by": self.method,
+            "n": self.n,
+            "groups": self.n_groups,
+            "value": self.value,
+            "bound": self.bound,
+            "coverage": self.coverage,
+            "accuracy": self.accuracy,
+            "reading": self.reading,
+        }
 
 
 _FIGURES = {

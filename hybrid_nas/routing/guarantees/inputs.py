@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from hybrid_nas.errors import InputError
-from hybrid_nas.routing.metrics import hybrid_accuracy, kept_accuracy
+from hybrid_nas.routing.metrics import pair_accuracy
 from hybrid_nas.routing.thresholds import sent
 from hybrid_nas.typing import BoolArray, FloatArray, IntArray
 
@@ -66,6 +66,4 @@ class ScoredInputs:
     def accuracy(self, threshold: float) -> float:
         """Accuracy of the hybrid at a threshold; without a cloud, on the kept inputs."""
         decided = sent(self.score, threshold)
-        if self.cloud_correct is None:
-            return kept_accuracy(self.base_correct, decided).value
-        return hybrid_accuracy(self.base_correct, self.cloud_correct, decided)
+        return pair_accuracy(self.base_correct, self.cloud_correct, decided).value

@@ -6,6 +6,8 @@ from functools import cached_property
 
 import numpy as np
 
+from hybrid_nas.routing.folds import unit_numbers
+from hybrid_nas.routing.ranking import run_ends
 from hybrid_nas.routing.thresholds import NEVER_SEND
 from hybrid_nas.typing import BoolArray, FloatArray, IntArray
 
@@ -30,12 +32,12 @@ class KeepPath:
     def __init__(self, score: FloatArray, groups: IntArray | None = None) -> None:
         self._order = np.argsort(score, kind="stable")
         ranked = score[self._order]
-        ends = np.append(np.nonzero(np.diff(ranked))[0] + 1, len(ranked))
+        ends = run_ends(ranked)
         self._values = ranked[ends - 1]
         self.n = len(score)
         self.kept: IntArray = np.append(0, ends)
         """Inputs kept at each position."""
-        numbers = np.arange(self.n) if groups is None else np.unique(groups, return_inverse=True)[1]
+        numbers = unit_numbers(self.n, groups)
         self.grouped = int(numbers.max()) + 1 < self.n
         self.unit_of: IntArray = numbers
         """The number of each input's unit."""

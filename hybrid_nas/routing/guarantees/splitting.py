@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from hybrid_nas.errors import InputError
+from hybrid_nas.routing.folds import unit_numbers
 from hybrid_nas.routing.guarantees.figures import losses
 from hybrid_nas.routing.guarantees.inputs import ScoredInputs
 from hybrid_nas.routing.guarantees.path import ALWAYS_SEND, KeepPath
@@ -26,7 +27,7 @@ def set_aside(n: int, groups: IntArray | None, share: float, seed: int) -> BoolA
         raise InputError(
             f"calibration share {share:g} is out of range: expected above 0 and below 1, like 0.3"
         )
-    unit_of = np.arange(n) if groups is None else np.unique(groups, return_inverse=True)[1]
+    unit_of = unit_numbers(n, groups)
     n_units = int(unit_of.max()) + 1
     count = round(share * n_units)
     if not 0 < count < n_units:

@@ -49,7 +49,7 @@ def strength(promise: Promise, path: KeepPath, count: Losses) -> FloatArray:
 
 
 def bound(promise: Promise, path: KeepPath, count: Losses, position: int) -> float:
-    """The upper bound of the lost share at one position, by the test that `_passes` makes."""
+    """The upper bound of the lost share at one position, by the test that `passes` makes."""
     if promise.delta is None:
         lost = path.unit_sums(count.kept, count.sent)[position]
         return float(lost + 1.0) / (path.n_units + 1)
