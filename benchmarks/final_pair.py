@@ -22,7 +22,6 @@ def pair_trainer(
     coverages: Sequence[float],
     target: float,
     recipe: FinalRecipe,
-    kind: type[PairTrainer] = PairTrainer,
 ) -> PairTrainer:
     """A trainer before its first step: the base as the supernet has it, rounded to int8."""
     space, genes = setup.space, candidate.genes
@@ -38,4 +37,4 @@ def pair_trainer(
         target=target,
         origin={},
     )
-    return kind(base, setup.data, cloud, plan, recipe)
+    return PairTrainer(base, setup.data, cloud, plan, recipe)

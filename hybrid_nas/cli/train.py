@@ -39,6 +39,13 @@ def register(app: typer.Typer) -> None:
         rate: Annotated[
             float, typer.Option("--rate", help="Highest learning rate.")
         ] = _RECIPE.peak_rate,
+        weighted_from: Annotated[
+            float,
+            typer.Option(
+                "--weighted-from",
+                help="Share of the steps after which images weigh as the router decides, 0 to 1.",
+            ),
+        ] = _RECIPE.weighted_from,
         distillation: Annotated[
             float,
             typer.Option("--distillation", help="Weight of the cloud's soft labels, 0 to 1."),
@@ -66,6 +73,7 @@ def register(app: typer.Typer) -> None:
             steps=steps,
             batch=batch,
             peak_rate=rate,
+            weighted_from=weighted_from,
             distillation=distillation,
             train_cloud=train_cloud,
             patience=patience,

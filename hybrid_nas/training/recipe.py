@@ -18,6 +18,9 @@ class FinalRecipe:
         steps: optimiser steps of the base in all.
         batch: images per step.
         peak_rate, cloud_rate: highest learning rates of base and cloud; half a cosine to zero.
+        weighted_from: share of the steps after which images weigh as the router decides (2 - r for
+            the base, 1 + r for the cloud); before, all weigh the same. A subnet is not trained to
+            the end, as the paper's base is, and what a router would send teaches it most.
         distillation: weight of the cloud's soft labels, where it gives probabilities.
         train_cloud: train the cloud too, when it is one of ours.
         patience: rounds without a better hybrid after which training stops. The learning rate falls
@@ -37,6 +40,7 @@ class FinalRecipe:
     momentum: float = 0.9
     weight_decay: float = 1e-5
     gradient_limit: float = 5.0
+    weighted_from: float = 0.8
     distillation: float = 0.5
     train_cloud: bool = False
     patience: int = 5
@@ -51,8 +55,12 @@ class FinalRecipe:
                 raise InputError(f"--{name} must be at least 1 (got {getattr(self, name)})")
         if self.peak_rate <= 0:
             raise InputError(f"--rate must be above 0 (got {self.peak_rate:g})")
-        if not 0 <= self.distillation <= 1:
-            raise InputError(f"--distillation must lie between 0 and 1 (got {self.distillation:g})")
+        for name, share in (
+            ("weighted-from", self.weighted_from),
+            ("distillation", self.distillation),
+        ):
+            if not 0 <= share <= 1:
+                raise InputError(f"--{name} must lie between 0 and 1 (got {share:g})")
 
     @property
     def steps_per_round(self) -> int:

@@ -2,9 +2,9 @@
 
 Algorithm 1 of Kag et al., "Efficient Edge Inference by Selective Query" (ICLR 2023), with the
 base rounded to int8 throughout. Each round fits the router to what the base says now, then trains
-the base on fresh training images weighted by the router's decisions, then the cloud. The state
-that did best on the ``fit`` split, which trains routers alone, wins (`judging`); round 0, before
-any training, takes part.
+the base on fresh training images, late in training weighted by the router's decisions, then the
+cloud. The state that did best on the ``fit`` split, which trains routers alone, wins (`judging`);
+round 0, before any training, takes part.
 
 Several processes (`hybrid_nas.supernet.distributed`) share the batches. Process 0 alone calibrates,
 fits routers and judges; the others take over all it knows after each round, so that no rounding of
@@ -161,8 +161,10 @@ class PairTrainer(Resumable):
         return self.team.sums(float(loss.detach()))[0]
 
     def _decide(self, found: GraphOutputs) -> Tensor:
-        """The router's decisions on a batch, bool (n,)."""
+        """The router's decisions on a batch, bool (n,); none is sent before they count."""
         assert self._router is not None
+        if self.step < self.recipe.weighted_from * self.recipe.steps:
+            return torch.zeros(len(found.logits), dtype=torch.bool, device=found.logits.device)
         outputs = router_inputs(found, "the base on training images")
         return torch.from_numpy(self._router.sent(outputs, self.plan.target)).to(
             found.logits.device

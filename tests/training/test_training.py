@@ -26,12 +26,12 @@ from hybrid_nas.training.judging import hybrid_out_of_fold, judging_folds
 from hybrid_nas.training.progress import TrainingState
 from hybrid_nas.training.recipe import FinalRecipe
 from hybrid_nas.training.weighting import base_weights, cloud_weights, weighted_loss
-from hybrid_nas.typing import FloatArray, IntArray
+from hybrid_nas.typing import BoolArray, FloatArray, IntArray
 from tests.search.conftest import TinyInputs
 from tests.training.conftest import copy_of
 
 QUICK = FinalRecipe(
-    rounds=2, steps=6, batch=16, pool=64, calibration_images=32, patience=9, warm_up=2
+    rounds=2, steps=6, batch=16, pool=64, calibration_images=32, warm_up=2, weighted_from=0.0
 )
 
 
@@ -119,6 +119,7 @@ def test_the_command_says_what_was_kept(
         (["--pair", "9"], "no such pair"),
         (["--pair", "1", "--rate", "-1"], "--rate"),
         (["--pair", "1", "--distillation", "2"], "--distillation"),
+        (["--pair", "1", "--weighted-from", "-1"], "--weighted-from"),
     ):
         assert main(["train", str(run.path), *wrong]) == 2
         line = capsys.readouterr().err
@@ -134,6 +135,26 @@ def test_weights_are_those_of_the_paper() -> None:
     each = [float(cross_entropy(logits[k : k + 1], labels[k : k + 1])) for k in range(3)]
     want = np.average(each, weights=[1, 2, 1])
     assert float(weighted_loss(logits, labels, base_weights(sent))) == pytest.approx(want)
+
+
+@pytest.mark.parametrize(("weighted_from", "asked"), [(0.0, 6), (0.5, 3), (1.0, 0)])
+def test_the_router_is_asked_from_then_on(
+    predictions_run: RunDirectory,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    weighted_from: float,
+    asked: int,
+) -> None:
+    batches, sent = [], FittedRouter.sent
+
+    def counted(router: FittedRouter, outputs: ModelOutputs, coverage: float) -> BoolArray:
+        batches.append(outputs.n)
+        return sent(router, outputs, coverage)
+
+    monkeypatch.setattr(FittedRouter, "sent", counted)
+    pair = RunPair(copy_of(predictions_run, tmp_path / "run"), 1)
+    FinalJob(pair, replace(QUICK, weighted_from=weighted_from), 0.7).train()
+    assert batches == [QUICK.batch] * asked
 
 
 def test_judging_folds_keep_groups_together_and_cover_everything() -> None:
