@@ -116,6 +116,6 @@ def _library(network: CNetwork) -> str:
         "frameworks": "*",
         "platforms": "*",
         "headers": "hnas_model.h",
-        "build": {"flags": ["-O2"], "srcFilter": ["+<*.c>", "+<kernels/*.c>"]},
+        "build": {"flags": ["-O2", "-ffp-contract=off"], "srcFilter": ["+<*.c>", "+<kernels/*.c>"]},
     }
     return json.dumps(manifest, indent=2) + "\n"
