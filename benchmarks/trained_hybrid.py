@@ -1,7 +1,7 @@
 """The paper's comparison: a finally trained pair against confidences of the base as it was.
 
     python benchmarks/trained_hybrid.py [--data FILE] [--supernet FILE] [--cloud FILE]
-        [--seeds 5] [--steps 1500] [--router linear-features]
+        [--seeds 5] [--steps 1500] [--router linear-features] [--arms pair paper alone]
 
 The base is the weakest of 40 random subnets and the space's extremes, by accuracy on the ``fit``
 split. Each seed deals the evaluation images into splits anew and trains three arms for as many
@@ -104,8 +104,8 @@ def study_seed(study: Study, seed: int) -> tuple[Rights, IntArray | None]:
     setup = study.setup(seed)
     rights: Rights = {}
     groups = None
-    for arm, weighted_from in ARMS.items():
-        trainer = study.trainer(weighted_from, setup, seed)
+    for arm in study.given.arms:
+        trainer = study.trainer(ARMS[arm], setup, seed)
         if not rights:
             rights, groups = judge("before", trainer)
         trainer.run()
@@ -132,7 +132,10 @@ def report(found: list[tuple[Rights, IntArray | None]]) -> None:
         values = [100 * rights[key].mean() for rights, _ in found]
         arm, name, coverage = key
         print(f"{arm:7s} {name:16s} {coverage:g}: {np.mean(values):.2f} ({_sd(values):.2f})")
+    done = {arm for arm, _, _ in found[0][0]}
     for ours, rival in COMPARISONS:
+        if not {ours[0], rival[0]} <= done:
+            continue
         for coverage in COVERAGES:
             intervals: list[Interval] = []
             for seed, (rights, groups) in enumerate(found):
@@ -158,6 +161,7 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, default=5)
     parser.add_argument("--steps", type=int, default=FinalRecipe().steps)
     parser.add_argument("--router", default=DEFAULT_DESIGN)
+    parser.add_argument("--arms", nargs="+", choices=ARMS, default=list(ARMS))
     add_common_flags(parser)
     given = parser.parse_args()
     torch.set_num_threads(given.threads)

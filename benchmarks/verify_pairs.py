@@ -25,6 +25,8 @@ from hybrid_nas.cli.output import json_text, make_table, out_console
 from hybrid_nas.export.figures import ExportFigures, export_figures
 from hybrid_nas.export.from_run import ExportedPair, exported_pair
 from hybrid_nas.export.int8_outputs import int8_outputs, network_pixels
+from hybrid_nas.export.onnx_nodes import node_differences
+from hybrid_nas.quantise.int8_reference import int8_image
 from hybrid_nas.search.rundir import RunDirectory
 from hybrid_nas.training.job import RunPair
 from hybrid_nas.verify.boards import load_verify_board
@@ -48,6 +50,7 @@ class Row:
         found: by `hybrid-nas verify`.
         host_exact: images on which the C on this computer gives every operator's exact output.
         classes_equal, classes_of: images that onnxruntime puts into the reference's class, of many.
+        node_steps: the most that a value of an operator differs from onnxruntime's on equal inputs.
     """
 
     pair: int
@@ -55,6 +58,7 @@ class Row:
     host_exact: int
     classes_equal: int
     classes_of: int
+    node_steps: int
 
     def quantity(self, name: str) -> Quantity:
         """One of `Verification.quantities`."""
@@ -137,6 +141,8 @@ def bars(rows: Sequence[Row]) -> Iterator[Bar]:
     yield Bar(f"int8 exact ({words})", f"{exact} of {len(rows)}", exact == len(rows))
     share = sum(row.classes_equal for row in rows) / sum(row.classes_of for row in rows)
     yield Bar("class of onnxruntime on 99 %", f"{share:.2%}", share >= 0.99)
+    steps = max(row.node_steps for row in rows)
+    yield Bar("every operator within a step of onnxruntime's", f"{steps} at most", steps <= 1)
     under = [row for row in rows if min(row.error("SRAM"), row.error("flash")) < 0]
     words = f"{len(rows) - len(under)} of {len(rows)}"
     yield Bar("SRAM and flash never predicted too low", words, not under)
@@ -148,10 +154,10 @@ def verify_pair(opened: ExportedPair, boards: Sequence[str], given: argparse.Nam
     outside = outside_scores(opened.network, subject.images)
     host = _exact_on_this_computer(subject, given.out / f"{n}-host")
     equal, of = _classes_of_onnxruntime(opened, given.class_images)
+    steps = max(op.worst for op in node_differences(opened.graph, int8_image(subject.images)))
     for board in boards:
-        yield Row(
-            n, _verified(subject, board, outside, given.out / f"{n}-{board}"), host, equal, of
-        )
+        found = _verified(subject, board, outside, given.out / f"{n}-{board}")
+        yield Row(n, found, host, equal, of, steps)
 
 
 def _verified(subject: Subject, board: str, outside: Outside, out: Path) -> Verification:

@@ -42,7 +42,4 @@ int32_t hnas_rescale_any(int32_t x, hnas_factor factor)
     }
     return hnas_rescale_exact(x, factor);
 }
-#else
-/* C wants a translation unit to declare something. */
-typedef int hnas_arith_is_inline;
 #endif

@@ -32,7 +32,7 @@ from hybrid_nas.routing.designs import RouterDesign
 from hybrid_nas.routing.drift import MEMORY, RateController, fit_controller
 from hybrid_nas.routing.fitted import FittedRouter
 from hybrid_nas.routing.network import RouterNetwork
-from hybrid_nas.routing.objectives import OBJECTIVES
+from hybrid_nas.routing.objectives import OBJECTIVES, breaks_even
 from hybrid_nas.routing.signals import count_signals
 from hybrid_nas.routing.thresholds import fit_threshold
 from hybrid_nas.typing import Float32Array
@@ -93,7 +93,7 @@ class DeviceRouter:
     @property
     def break_even(self) -> bool:
         """Whether a score of 0 means that base and cloud are equally likely to be right."""
-        return self.method in OBJECTIVES and OBJECTIVES[self.method].break_even
+        return breaks_even(self.method)
 
     @property
     def flash_bytes(self) -> int:

@@ -38,7 +38,10 @@ def pair_document(
             "trained": subject.trained,
         },
         "router": None if exported.device is None else _router(exported, exported.device),
-        "guarantees": [_guarantee(one) for one in guarantees],
+        "guarantees": [
+            {**one.document(), "calibrated_on": "the device's own scores of the threshold split"}
+            for one in guarantees
+        ],
         "cloud": None
         if subject.cloud is None
         else {"name": subject.cloud.name, "sha256": subject.cloud.fingerprint},
@@ -109,16 +112,4 @@ def _router(exported: ExportedPair, device: DeviceRouter) -> dict[str, Any]:
         "thresholds_set_on": "the device's own scores of the threshold split",
         "target_coverage": exported.pair.setup.settings.target_coverage,
         "rate_controller": None if device.controller is None else device.controller.to_dict(),
-    }
-
-
-def _guarantee(one: Guarantee) -> dict[str, Any]:
-    return {
-        "guarantee": one.promise.text,
-        "threshold": one.threshold,
-        "coverage": one.coverage,
-        "calibrated_by": one.method,
-        "calibrated_on": "the device's own scores of the threshold split",
-        "n": one.n,
-        "reading": one.reading,
     }

@@ -66,6 +66,11 @@ class Patches:
         return self.n_ops - 1
 
 
+def first_whole(patches: Patches | None) -> int:
+    """The first operator whose whole output is ever in memory; 0 without patches."""
+    return 0 if patches is None else patches.last_op
+
+
 @dataclass(frozen=True, eq=False)
 class AxisSpans:
     """Spans along one axis, of n networks whose stage has k operators, cut into p parts.

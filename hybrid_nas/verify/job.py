@@ -14,6 +14,7 @@ from hybrid_nas.export.c_code.network import CNetwork
 from hybrid_nas.export.c_code.project import write_c_project
 from hybrid_nas.export.device_router import DeviceRouter
 from hybrid_nas.hardware.latency_files import table_for
+from hybrid_nas.hardware.patch_regions import first_whole
 from hybrid_nas.hardware.patches import STACK_BYTES
 from hybrid_nas.typing import ByteArray, Float32Array, IntArray
 from hybrid_nas.verify.boards import VerifyBoard, load_verify_board
@@ -155,8 +156,7 @@ class VerifyJob:
 
     def _reference(self, images: ByteArray, labels: IntArray | None) -> Reference:
         graph, router = self.network.graph, self.network.router
-        patches = self.network.patches
-        first = 0 if patches is None else patches.last_op
+        first = first_whole(self.network.patches)
         found = replace(Reference.of(graph, images, labels), first=first)
         if router is None:
             return found

@@ -22,6 +22,11 @@ from hybrid_nas.typing import ByteArray
 
 LITERT, TFLM = "LiteRT", "TensorFlow Lite for Microcontrollers"
 
+_JUDGES: tuple[tuple[str, str, type[LiteRt] | type[Tflm]], ...] = (
+    (LITERT, "ai_edge_litert", LiteRt),
+    (TFLM, "tflite_micro", Tflm),
+)
+
 Outside = tuple[tuple[str, Int8Array], ...]
 """Names of runtimes, and their int8 scores (n, classes)."""
 
@@ -39,11 +44,10 @@ def outside_scores(network: ExportedNetwork, images: ByteArray, threads: int = 1
         HybridNasError: a runtime refuses its file.
     """
     found = [("onnxruntime", onnxruntime_scores(network, images, threads))]
-    file = tflite_bytes(network)
-    if find_spec("ai_edge_litert") is not None:
-        found.append((LITERT, _scores_of(LiteRt(file), images)))
-    if find_spec("tflite_micro") is not None:
-        found.append((TFLM, _scores_of(Tflm(file), images)))
+    for who, package, judge in _JUDGES:
+        if find_spec(package) is not None:
+            file = judge(tflite_bytes(network))
+            found.append((who, np.stack([file.scores(image) for image in int8_image(images)])))
     return tuple(found)
 
 
@@ -54,7 +58,3 @@ def onnxruntime_scores(network: ExportedNetwork, images: ByteArray, threads: int
     scores = OnnxFile(content, threads=threads).each(image=images)["scores"]
     steps: Int8Array = (np.rint(scores / np.float32(output.scale)) + output.zero).astype(np.int8)
     return steps
-
-
-def _scores_of(judge: LiteRt | Tflm, images: ByteArray) -> Int8Array:
-    return np.stack([judge.scores(image) for image in int8_image(images)])

@@ -11,6 +11,7 @@ from hybrid_nas.hardware.flash import flash_bytes
 from hybrid_nas.hardware.latency import LatencyModel
 from hybrid_nas.hardware.latency_table import LatencyTable
 from hybrid_nas.hardware.patch_planning import patched_latencies, plan_patches
+from hybrid_nas.hardware.patch_regions import first_whole
 from hybrid_nas.hardware.patches import CODE_BYTES, stage_bytes
 from hybrid_nas.hardware.runtimes import load_runtime
 from hybrid_nas.hardware.sram import plan
@@ -61,7 +62,7 @@ def predict(network: CNetwork, table: LatencyTable | None, unit: str) -> Predict
         memory, tables = patched.plan, stage_bytes(specs, patches) + CODE_BYTES
     constants = 0 if router is None else router.flash_bytes
     total: float | None = None
-    first = 0 if patches is None else patches.last_op
+    first = first_whole(patches)
     ops: tuple[float | None, ...] = (None,) * (len(specs) - first)
     if table is not None:
         model = LatencyModel(table)

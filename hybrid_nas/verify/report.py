@@ -8,7 +8,7 @@ from typing import Any
 from hybrid_nas.errors import HybridNasError
 from hybrid_nas.export.c_code.plan import op_name
 from hybrid_nas.hardware.latency_table import LatencyTable
-from hybrid_nas.hardware.patch_regions import Patches
+from hybrid_nas.hardware.patch_regions import Patches, first_whole
 from hybrid_nas.spaces.opspec import OpSpec
 from hybrid_nas.verify.build import FlashSizes
 from hybrid_nas.verify.compare import Agreement, OutsideAgreement
@@ -106,7 +106,7 @@ class Verification:
     @property
     def first(self) -> int:
         """The first operator that is looked at; its time is that of all that run in patches."""
-        return 0 if self.patches is None else self.patches.last_op
+        return first_whole(self.patches)
 
     @property
     def ops(self) -> tuple[Quantity, ...]:
