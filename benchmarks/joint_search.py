@@ -1,7 +1,7 @@
 """Is searching base and router together better than the best base first, then its router?
 
     python benchmarks/joint_search.py [--trials 80] [--seeds 20] [--boards 1]
-        [--trained-seeds 5] [--steps 1000]
+        [--trained-seeds 5] [--steps 1000] [--out FILE]
 
 For each board, both ways get the same number of evaluations. *Joint*: the search as it is.
 *Base first*: most evaluations search for the front of base accuracy and device latency with no
@@ -11,32 +11,29 @@ favourite, which is the pair that each way's score split likes best, is trained 
 first few seeds and judged in int8 on images that nothing has seen: new renderings of the test
 digits, or, on other data, the test split. Prints means of the differences with 95 % intervals over
 seeds.
+
+With --out, every search and every trained favourite is a line of JSON, and what is there is not
+done again: give each supernet a file of its own.
 """
 
 from __future__ import annotations
 
 import argparse
-from collections.abc import Sequence
-from dataclasses import dataclass
+import json
+from collections.abc import Callable, Sequence
+from dataclasses import asdict
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
-from final_pair import pair_trainer
+from joint_ways import COVERAGES, Found, base_first, on_test, trained_accuracy
 from setup_default import SharedScorer, add_common_flags, search_in_memory, settings_of
 
-from hybrid_nas.data.dataset import ImageSet
-from hybrid_nas.data.digits import DigitsDataset
-from hybrid_nas.routing.scoring import exact_accuracy
 from hybrid_nas.search.candidate import Candidate
-from hybrid_nas.search.front import judge, pareto_front
-from hybrid_nas.search.progress import Box
-from hybrid_nas.search.score import PairFigures
 from hybrid_nas.search.scorer import Scorer
 from hybrid_nas.search.settings import SearchSettings
 from hybrid_nas.search.setup import SearchSetup
-from hybrid_nas.search.worker import ScoredPair
-from hybrid_nas.training.recipe import FinalRecipe
 from hybrid_nas.typing import FloatArray
 
 BOARDS: dict[str, dict[str, Any]] = {
@@ -55,96 +52,28 @@ BOARDS: dict[str, dict[str, Any]] = {
 }
 
 
-COVERAGES = (0.9, 0.7)
-FRESH = 6000
-"""New renderings of the test digits."""
+class Known:
+    """Results by key, in a file of JSON lines if there is one."""
+
+    def __init__(self, path: Path | None) -> None:
+        self._path = path
+        lines = path.read_text().splitlines() if path is not None and path.exists() else []
+        self._values = {line["key"]: line["value"] for line in map(json.loads, lines)}
+
+    def get(self, key: str, make: Callable[[], Any]) -> Any:
+        """What is known by a key, made and written down first if it is not."""
+        if key not in self._values:
+            self._values[key] = make()
+            print(f"{key}: {self._values[key]}", flush=True)
+            if self._path is not None:
+                with self._path.open("a") as stream:
+                    stream.write(json.dumps({"key": key, "value": self._values[key]}) + "\n")
+        return self._values[key]
 
 
-def base_first(settings: SearchSettings, scorer: Scorer) -> list[ScoredPair]:
-    """Pairs found by choosing bases for their own accuracy and latency, then routers."""
-    routers = settings.routers
-    n_bases = len(routers) * 4
-    first = SearchSettings(
-        **{
-            **settings.to_dict(),
-            "routers": ("confidence",),
-            "objectives": ("base-accuracy", "edge-latency"),
-            "trials": settings.trials - n_bases,
-            "coverages": settings.coverages,
-        }
-    )
-    setup = SearchSetup(first)
-    bases = pareto_front(search_in_memory(setup, SharedScorer(scorer, first)), first)
-    spread = np.unique(np.linspace(0, len(bases) - 1, 4).round().astype(int))
-    problem = SearchSetup(settings).problem
-    judge_with = SharedScorer(scorer, settings)
-    pairs = []
-    for k in spread.tolist():
-        for router in routers:
-            candidate = Candidate(bases[k].candidate.genes, router)
-            row = np.array([problem.candidates.row(candidate)])
-            if problem.fits(row).all():
-                figures = judge_with.score(candidate, problem.evaluate(row))
-                pairs.append(_scored(len(pairs), candidate, figures, settings))
-    return pairs
-
-
-def _scored(
-    number: int, candidate: Candidate, figures: PairFigures, settings: SearchSettings
-) -> ScoredPair:
-    at = figures.at[settings.target_coverage]
-    return ScoredPair(number, candidate, figures, (at.accuracy, at.mean_latency_ms))
-
-
-@dataclass(frozen=True)
-class Found:
-    """What one way of searching came to.
-
-    Attributes:
-        share: of the box, dominated by its front on the test split.
-        favourite: the pair with the best score.
-        edge_ms: its latency on the device.
-    """
-
-    share: float
-    favourite: Candidate
-    edge_ms: float
-
-
-def on_test(pairs: list[ScoredPair], setup: SearchSetup, scorer: Scorer) -> Found:
-    """Judge a front on the test split."""
-    settings = setup.settings
-    front = [judge(pair, scorer) for pair in pareto_front(pairs, settings)]
-    target = settings.target_coverage
-    losses = np.array([[-p.test[target].accuracy, p.test[target].mean_latency_ms] for p in front])
-    best = front[0].scored
-    share = Box.of(setup.problem, settings).share(losses)
-    return Found(share, best.candidate, best.figures.edge_latency_ms)
-
-
-def fresh_images(setup: SearchSetup) -> ImageSet:
-    """Images that nothing has seen."""
-    if isinstance(setup.data, DigitsDataset):
-        return setup.data.fresh("test", FRESH, setup.data.seed + 1000)
-    return setup.data.split("test")
-
-
-def trained_accuracy(setup: SearchSetup, candidate: Candidate, steps: int) -> FloatArray:
-    """Hybrid accuracy at each of `COVERAGES` after final training, (coverages,)."""
-    target = setup.settings.target_coverage
-    trainer = pair_trainer(setup, candidate, COVERAGES, target, FinalRecipe(steps=steps))
-    trainer.run()
-    router, images = trainer.fit_router(), fresh_images(setup)
-    outputs = trainer.base.outputs(images, "the base on fresh images")
-    cloud = setup.clouds.model(None)
-    assert cloud is not None
-    correct = cloud.predict(images).pred == images.labels
-    score = router.send_score(outputs)
-    return np.array([exact_accuracy(score, outputs, correct, c).value for c in COVERAGES])
-
-
-def difference(name: str, joint: Sequence[float], first: Sequence[float], unit: str = "") -> str:
+def difference(name: str, ways: Sequence[Sequence[float]], unit: str = "") -> str:
     """Means of both ways, and of what joint is above base first, with its interval."""
+    joint, first = ways
     gain = np.array(joint) - np.array(first)
     half = 1.96 * gain.std(ddof=1) / np.sqrt(len(gain)) if len(gain) > 1 else 0.0
     return (
@@ -152,6 +81,82 @@ def difference(name: str, joint: Sequence[float], first: Sequence[float], unit: 
         f"difference {gain.mean():+.3g} ± {half:.2g}{unit}; "
         f"ahead {(gain > 0).sum()}, behind {(gain < 0).sum()} of {len(gain)}"
     )
+
+
+class Comparison:
+    """Both ways on one board, seed by seed.
+
+    Args:
+        board: name and settings.
+        given: the command line.
+        shared: whose base outputs all searches share.
+        known: what was found before.
+    """
+
+    def __init__(
+        self,
+        board: tuple[str, dict[str, Any]],
+        given: argparse.Namespace,
+        shared: Scorer,
+        known: Known,
+    ) -> None:
+        self.name, self._board = board
+        self._given, self._shared, self._known = given, shared, known
+
+    def settings(self, seed: int) -> SearchSettings:
+        """Of the search with a seed."""
+        return settings_of(self._given, trials=self._given.trials, seed=seed, **self._board)
+
+    def found(self, way: str, seed: int) -> Found:
+        """What `joint` or `base first` comes to."""
+
+        def search() -> dict[str, Any]:
+            settings = self.settings(seed)
+            setup, scorer = SearchSetup(settings), SharedScorer(self._shared, settings)
+            if way == "joint":
+                pairs = search_in_memory(setup, scorer)
+            else:
+                pairs = base_first(settings, self._shared)
+            return asdict(on_test(pairs, setup, scorer))
+
+        return Found.read(
+            self._known.get(f"{self.name}, {self._given.trials} trials, seed {seed}, {way}", search)
+        )
+
+    def trained(self, favourite: Candidate) -> FloatArray:
+        """Accuracy of a favourite at each of `COVERAGES` after final training."""
+
+        def train() -> list[float]:
+            setup = SearchSetup(self.settings(0))
+            return trained_accuracy(setup, favourite, self._given.steps).tolist()
+
+        genes = " ".join(map(str, favourite.genes))
+        return np.array(
+            self._known.get(f"trained {self._given.steps} steps: {favourite.router} {genes}", train)
+        )
+
+    def report(self) -> None:
+        """Search, train and print the differences."""
+        given = self._given
+        joint, first = [], []
+        for seed in range(given.seeds):
+            joint.append(self.found("joint", seed))
+            first.append(self.found("base first", seed))
+        print(f"{self.name}, {given.seeds} seeds, {given.trials} evaluations each")
+        print(
+            difference(
+                "share of the box", [[found.share for found in way] for way in (joint, first)]
+            )
+        )
+        latency = [[found.edge_ms for found in way] for way in (joint, first)]
+        print(difference("favourite's device latency", latency, unit=" ms"), flush=True)
+        ways = [
+            [100 * self.trained(found.favourite) for found in way[: given.trained_seeds]]
+            for way in (joint, first)
+        ]
+        for index, coverage in enumerate(COVERAGES if given.trained_seeds else ()):
+            both = [[float(accuracy[index]) for accuracy in way] for way in ways]
+            print(difference(f"trained favourite at {coverage:g}", both, unit=" points"))
 
 
 def main() -> None:
@@ -162,36 +167,14 @@ def main() -> None:
     parser.add_argument("--boards", type=int, default=len(BOARDS), help="the first so many")
     parser.add_argument("--trained-seeds", type=int, default=5, help="0: nothing is trained")
     parser.add_argument("--steps", type=int, default=1000, help="of final training")
+    parser.add_argument("--out", type=Path, help="JSON lines: what was found, and is not redone")
     add_common_flags(parser)
     given = parser.parse_args()
     torch.set_num_threads(given.threads)
+    known = Known(given.out)
     shared = SearchSetup(settings_of(given)).scorer
-    for name, board in list(BOARDS.items())[: given.boards]:
-        setups, joint, first = [], [], []
-        for seed in range(given.seeds):
-            settings = settings_of(given, trials=given.trials, seed=seed, **board)
-            setup, scorer = SearchSetup(settings), SharedScorer(shared, settings)
-            joint.append(on_test(search_in_memory(setup, scorer), setup, scorer))
-            first.append(on_test(base_first(settings, shared), setup, scorer))
-            setups.append(setup)
-            print(f"{name} seed {seed}: joint {joint[-1]}, base first {first[-1]}", flush=True)
-        print(f"{name}, {given.seeds} seeds, {given.trials} evaluations each")
-        print(difference("share of the box", [f.share for f in joint], [f.share for f in first]))
-        latency = [[found.edge_ms for found in way] for way in (joint, first)]
-        print(difference("favourite's device latency", *latency, unit=" ms"), flush=True)
-        joint, first = joint[: given.trained_seeds], first[: given.trained_seeds]
-        if not joint:
-            continue
-        trained: dict[Candidate, FloatArray] = {}
-        for found in (*joint, *first):
-            if found.favourite not in trained:
-                trained[found.favourite] = trained_accuracy(setups[0], found.favourite, given.steps)
-                print(f"  trained {found.favourite}: {trained[found.favourite]}", flush=True)
-        for index, coverage in enumerate(COVERAGES):
-            ways = [
-                [100 * trained[found.favourite][index] for found in way] for way in (joint, first)
-            ]
-            print(difference(f"trained favourite at {coverage:g}", *ways, unit=" points"))
+    for board in list(BOARDS.items())[: given.boards]:
+        Comparison(board, given, shared, known).report()
 
 
 if __name__ == "__main__":

@@ -25,12 +25,13 @@ RESULTS = Path(__file__).resolve().parents[1] / "docs" / "results"
 
 def settings_of(arguments: Any, **changes: Any) -> SearchSettings:
     """Settings of the default search, with files from the command line where given."""
-    given: dict[str, Any] = {**LIMITS, "supernet": arguments.supernet, "cloud": arguments.cloud}
-    return SearchSettings(**{**given, "threads": arguments.threads, **changes})
+    given = {name: getattr(arguments, name) for name in ("data", "supernet", "cloud", "threads")}
+    return SearchSettings(**{**LIMITS, **given, **changes})
 
 
 def add_common_flags(parser: Any) -> None:
     """Flags that all these benchmarks take."""
+    parser.add_argument("--data", default="digits")
     parser.add_argument("--supernet", help="the bundled one")
     parser.add_argument("--cloud", help="the bundled one")
     parser.add_argument("--threads", type=int, default=1)

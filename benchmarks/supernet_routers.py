@@ -49,13 +49,12 @@ def pooled(parts: Mapping[Split, ModelOutputs]) -> ModelOutputs:
 def main() -> None:
     """Parse, choose bases, judge them one by one."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--data", default="digits")
     parser.add_argument("--bases", type=int, default=4)
     parser.add_argument("--seeds", type=int, default=5)
     parser.add_argument("--router", default=DEFAULT_DESIGN)
     add_common_flags(parser)
     given = parser.parse_args()
-    setup = SearchSetup(settings_of(given, data=given.data))
+    setup = SearchSetup(settings_of(given))
     cloud = pooled({split: setup.scorer.cloud_answers(split) for split in POOL})
     rows = np.unique(setup.space.sample(CANDIDATES, np.random.default_rng(0)), axis=0)
     rows = np.concatenate([rows, setup.space.extremes()])

@@ -55,7 +55,7 @@ class Study:
 
     def setup(self, seed: int) -> SearchSetup:
         """Splits dealt out by a seed."""
-        return SearchSetup(settings_of(self.given, data=self.given.data, seed=seed))
+        return SearchSetup(settings_of(self.given, seed=seed))
 
     def trainer(self, weighted_from: float, setup: SearchSetup, seed: int) -> PairTrainer:
         """Of the base as the supernet has it, rounded to int8."""
@@ -157,7 +157,6 @@ def _sd(values: list[float]) -> float:
 def main() -> None:
     """Parse, train seed by seed, report after each."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--data", default="digits")
     parser.add_argument("--seeds", type=int, default=5)
     parser.add_argument("--steps", type=int, default=FinalRecipe().steps)
     parser.add_argument("--router", default=DEFAULT_DESIGN)
@@ -165,7 +164,7 @@ def main() -> None:
     add_common_flags(parser)
     given = parser.parse_args()
     torch.set_num_threads(given.threads)
-    first = SearchSetup(settings_of(given, data=given.data))
+    first = SearchSetup(settings_of(given))
     study = Study(given, weakest(first))
     macs = first.space.architecture(study.genes).macs / 1e6
     print(f"weakest base: {macs:.2f} M MACs, {given.router}, {given.steps} steps", flush=True)
