@@ -29,6 +29,7 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 import numpy as np
 import optuna
 from dynast_nsga2 import dynast_nsga2
+from dynast_ridge import RidgeSearch
 from optuna.distributions import IntDistribution
 from optuna.samplers import BaseSampler, GPSampler, NSGAIISampler, RandomSampler, TPESampler
 
@@ -52,17 +53,17 @@ class Task:
         values = self.surrogate.evaluate(row)
         return values[self.cost], values[1]
 
-    def problem(self) -> Problem:
-        """What the guided sampler may know: genes, which of them have no effect, exact costs."""
+    def costs(self, rows: np.ndarray) -> np.ndarray:
+        """The exact objective of rows, (n, 1)."""
         weights, intercept = (
             self.surrogate._W[name] for name in (("mc", "mi") if self.cost == 0 else ("pc", "pi"))
         )
+        return np.asarray(one_hot(rows) @ weights[:, None] + intercept)
 
-        def costs(rows: np.ndarray) -> np.ndarray:
-            return one_hot(rows) @ weights[:, None] + intercept
-
+    def problem(self) -> Problem:
+        """What the guided sampler may know: genes, which of them have no effect, exact costs."""
         genes = Parameters(SPACE).genes
-        return Problem(genes, (0, None), costs=costs, canonical=canonical)
+        return Problem(genes, (0, None), costs=self.costs, canonical=canonical)
 
 
 SPACE = {f"g{k}": IntDistribution(0, 2) for k in range(GENES)}
@@ -146,10 +147,30 @@ def run_pymoo(task: Task, seed: int, evaluations: int) -> Run:
     return Run(losses[:evaluations], wall, cpu)
 
 
+def run_ridge(task: Task, seed: int, evaluations: int) -> Run:
+    """`RidgeSearch` on the task."""
+    search = RidgeSearch(GENES, one_hot, lambda rows: task.costs(rows)[:, 0], canonical, seed)
+    losses: list[tuple[float, float]] = []
+    wall = cpu = 0.0
+    while len(losses) < evaluations:
+        begun = time.perf_counter(), time.process_time()
+        rows = search.ask()
+        wall += time.perf_counter() - begun[0]
+        cpu += time.process_time() - begun[1]
+        found = [task.losses(row) for row in rows]
+        search.tell(rows, [loss for _, loss in found])
+        losses += found
+    return Run(losses[:evaluations], wall, cpu)
+
+
+RIVALS = {"pymoo": run_pymoo, "ridge": run_ridge}
+"""Searches that pymoo is needed for."""
+
+
 def runs(task: Task, name: str, seeds: range, evaluations: int) -> Iterator[tuple[int, Run]]:
     for seed in seeds:
-        if name == "pymoo":
-            yield seed, run_pymoo(task, seed, evaluations)
+        if name in RIVALS:
+            yield seed, RIVALS[name](task, seed, evaluations)
         else:
             yield seed, run_optuna(task, SAMPLERS[name](task, seed), evaluations)
 
@@ -182,7 +203,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    names = [*SAMPLERS, "pymoo"]
+    names = [*SAMPLERS, *RIVALS]
     parser.add_argument("--seeds", type=int, default=10)
     parser.add_argument("--first-seed", type=int, default=0)
     parser.add_argument("--evaluations", type=int, default=500)
@@ -201,8 +222,8 @@ def main() -> None:
     task = Task(surrogate, *TASKS[arguments.objective])
     print(f"(cost, top-1), hypervolume mean (sd) by evaluations; reference {task.reference}")
     for name in arguments.samplers:
-        if name == "pymoo" and importlib.util.find_spec("pymoo") is None:
-            print("pymoo: not installed, left out")
+        if name in RIVALS and importlib.util.find_spec("pymoo") is None:
+            print(f"{name}: pymoo is not installed, left out")
             continue
         slow = name == "gp"
         seeds = min(arguments.seeds, arguments.gp_seeds) if slow else arguments.seeds
