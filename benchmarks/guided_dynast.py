@@ -20,6 +20,7 @@ import sys
 import time
 import warnings
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
@@ -102,27 +103,40 @@ SAMPLERS: dict[str, Callable[[Task, int], BaseSampler]] = {
 }
 
 
+@dataclass
+class Clock:
+    """Seconds that went by while it ran."""
+
+    wall_s: float = 0.0
+    cpu_s: float = 0.0
+
+    @contextmanager
+    def running(self) -> Iterator[None]:
+        """Count what is done within."""
+        wall, cpu = time.perf_counter(), time.process_time()
+        yield
+        self.wall_s += time.perf_counter() - wall
+        self.cpu_s += time.process_time() - cpu
+
+
 @dataclass(frozen=True)
 class Run:
     """Losses in the order of scoring, and what proposing took in all."""
 
     losses: list[tuple[float, float]]
-    wall_s: float
-    cpu_s: float
+    spent: Clock
 
 
 def run_optuna(task: Task, sampler: BaseSampler, evaluations: int) -> Run:
     study = optuna.create_study(directions=["minimize", "minimize"], sampler=sampler)
-    losses, wall, cpu = [], 0.0, 0.0
+    losses, clock = [], Clock()
     for _ in range(evaluations):
-        begun = time.perf_counter(), time.process_time()
-        trial = study.ask()
-        row = [trial.suggest_int(name, 0, 2) for name in SPACE]
-        wall += time.perf_counter() - begun[0]
-        cpu += time.process_time() - begun[1]
+        with clock.running():
+            trial = study.ask()
+            row = [trial.suggest_int(name, 0, 2) for name in SPACE]
         losses.append(task.losses(row))
         study.tell(trial, losses[-1])
-    return Run(losses, wall, cpu)
+    return Run(losses, clock)
 
 
 def run_pymoo(task: Task, seed: int, evaluations: int) -> Run:
@@ -133,34 +147,30 @@ def run_pymoo(task: Task, seed: int, evaluations: int) -> Run:
     problem = PymooProblem(n_var=GENES, n_obj=2, xl=0, xu=2, vtype=int)
     algorithm.setup(problem, termination=("n_eval", evaluations), seed=seed, verbose=False)
     losses: list[tuple[float, float]] = []
-    wall = cpu = 0.0
+    clock = Clock()
     while len(losses) < evaluations:
-        begun = time.perf_counter(), time.process_time()
-        children = algorithm.ask()
-        wall += time.perf_counter() - begun[0]
-        cpu += time.process_time() - begun[1]
+        with clock.running():
+            children = algorithm.ask()
         found = [task.losses(row) for row in children.get("X").tolist()]
         losses += found
         children.set("F", np.array(found))
         children.apply(lambda child: child.evaluated.add("F"))
         algorithm.tell(infills=children)
-    return Run(losses[:evaluations], wall, cpu)
+    return Run(losses[:evaluations], clock)
 
 
 def run_ridge(task: Task, seed: int, evaluations: int) -> Run:
     """`RidgeSearch` on the task."""
     search = RidgeSearch(GENES, one_hot, lambda rows: task.costs(rows)[:, 0], canonical, seed)
     losses: list[tuple[float, float]] = []
-    wall = cpu = 0.0
+    clock = Clock()
     while len(losses) < evaluations:
-        begun = time.perf_counter(), time.process_time()
-        rows = search.ask()
-        wall += time.perf_counter() - begun[0]
-        cpu += time.process_time() - begun[1]
+        with clock.running():
+            rows = search.ask()
         found = [task.losses(row) for row in rows]
         search.tell(rows, [loss for _, loss in found])
         losses += found
-    return Run(losses[:evaluations], wall, cpu)
+    return Run(losses[:evaluations], clock)
 
 
 RIVALS = {"pymoo": run_pymoo, "ridge": run_ridge}
@@ -183,7 +193,7 @@ def report(task: Task, name: str, seeds: range, evaluations: int) -> None:
         volumes.append(
             [task.surrogate.hypervolume(run.losses[:n], task.reference) for n in budgets]
         )
-        seconds.append((run.wall_s / evaluations, run.cpu_s / evaluations))
+        seconds.append((run.spent.wall_s / evaluations, run.spent.cpu_s / evaluations))
         shown = " ".join(f"{volume:.2f}" for volume in volumes[-1])
         print(f"{name} seed {seed}: {shown}", file=sys.stderr, flush=True)
     spread = np.std(volumes, axis=0, ddof=1) if len(volumes) > 1 else np.full(len(budgets), np.nan)
