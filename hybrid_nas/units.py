@@ -85,9 +85,10 @@ def parse_duration_s(text: str | float) -> float:
     >>> parse_duration_s("1h30m"), parse_duration_s("90")
     (5400.0, 90.0)
     """
-    if _is_number(text) or re.fullmatch(_NUMBER, str(text).strip(), re.ASCII):
-        return _at_least_zero(float(text), text, "duration", allow_zero=False)
-    match = _DURATION.fullmatch(str(text).strip().lower())
+    plain = str(text).strip()  # of more than float() strips
+    if _is_number(text) or re.fullmatch(_NUMBER, plain, re.ASCII):
+        return _at_least_zero(float(plain), text, "duration", allow_zero=False)
+    match = _DURATION.fullmatch(plain.lower())
     if match is None or not any(match.groups()):
         _refuse(text, "duration")
     hours, minutes, seconds = (Fraction(part or "0") for part in match.groups())

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from hybrid_nas.errors import InputError
@@ -179,6 +179,7 @@ def test_a_time_reads_back_as_the_float_that_was_written(time_ms: float) -> None
 
 
 @given(st.text(max_size=12))
+@example("0\x1f")
 def test_any_text_is_either_read_or_refused_as_input_error(text: str) -> None:
     for parse in (parse_bytes, parse_ms, parse_duration_s, parse_coverage):
         try:
