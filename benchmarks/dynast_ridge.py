@@ -13,6 +13,8 @@ from collections.abc import Callable
 import numpy as np
 from dynast_nsga2 import dynast_nsga2
 
+from hybrid_nas.guided.problem import keys
+
 FIRST = 50
 BATCH = 10
 GENERATIONS = 60
@@ -55,7 +57,7 @@ class RidgeSearch:
         """Scores of a batch; less is better."""
         self._rows += rows
         self._losses += losses
-        self._met |= {row.tobytes() for row in self._canonical(np.array(rows))}
+        self._met |= set(keys(self._canonical(np.array(rows))))
 
     def _proposed(self) -> np.ndarray:
         front = self._new(self._inner(self._fit()))
@@ -76,26 +78,27 @@ class RidgeSearch:
         return lambda rows: (self._features(rows) - center) @ weights + values.mean()
 
     def _inner(self, predict: Callable[[np.ndarray], np.ndarray]) -> np.ndarray:
-        """All that NSGA-II meets on the predictor's last fronts."""
+        """The front of costs and predictions that NSGA-II ends with."""
         from pymoo.core.problem import Problem
+        from pymoo.optimize import minimize
 
-        algorithm = dynast_nsga2()
-        problem = Problem(n_var=self._genes, n_obj=2, xl=0, xu=2, vtype=int)
+        cost = self._cost
+
+        class Predicted(Problem):  # type: ignore[misc]
+            def _evaluate(self, x: np.ndarray, out: dict[str, np.ndarray], *_: object) -> None:
+                rows = x.astype(np.int64)
+                out["F"] = np.stack([cost(rows), predict(rows)], axis=1)
+
+        problem = Predicted(n_var=self._genes, n_obj=2, xl=0, xu=2, vtype=int)
         seed = int(self._rng.integers(2**31))
-        algorithm.setup(problem, termination=("n_gen", GENERATIONS), seed=seed, verbose=False)
-        while algorithm.has_next():
-            children = algorithm.ask()
-            rows = children.get("X").astype(np.int64)
-            children.set("F", np.stack([self._cost(rows), predict(rows)], axis=1))
-            children.apply(lambda child: child.evaluated.add("F"))
-            algorithm.tell(infills=children)
-        return np.asarray(algorithm.opt.get("X").astype(np.int64))
+        found = minimize(problem, dynast_nsga2(), ("n_gen", GENERATIONS), seed=seed)
+        return np.asarray(found.opt.get("X").astype(np.int64))
 
     def _new(self, rows: np.ndarray) -> np.ndarray:
         """Rows whose network was not scored, each once."""
         seen, kept = set(self._met), []
-        for place, row in enumerate(self._canonical(rows)):
-            if row.tobytes() not in seen:
-                seen.add(row.tobytes())
+        for place, key in enumerate(keys(self._canonical(rows))):
+            if key not in seen:
+                seen.add(key)
                 kept.append(place)
         return rows[kept]

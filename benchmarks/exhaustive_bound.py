@@ -17,7 +17,7 @@ from dataclasses import dataclass
 import numpy as np
 from exhaustive_table import PROBLEMS, Table, Truth, evaluations_to
 
-from hybrid_nas.guided.pareto import Boxes, front_mask
+from hybrid_nas.guided.pareto import Boxes
 from hybrid_nas.typing import FloatArray, IntArray
 
 GOALS = (0.95, 0.97, 0.98, 0.99)
@@ -95,7 +95,7 @@ def order(found: Oracle, truth: Truth) -> list[int]:
     sd = np.column_stack([np.full(len(losses), found.sd), np.zeros(len(losses))])
     for _ in range(min(MOST, len(losses))):
         known = losses[tried].reshape(-1, 2)
-        value = Boxes.beyond(known[front_mask(known)], reference).improvement(found.mean, sd)
+        value = Boxes.beyond(known, reference).improvement(found.mean, sd)
         value[tried] = -1.0
         tried.append(int(np.argmax(value)))
     return found.pairs[tried].tolist()

@@ -15,7 +15,6 @@ processor time of one proposal, with all bookkeeping of the study and without an
 from __future__ import annotations
 
 import argparse
-import json
 import os
 import time
 import warnings
@@ -31,6 +30,7 @@ from dynast_nsga2 import dynast_nsga2
 from exhaustive_space import search_settings
 from exhaustive_table import PROBLEMS, TABLE, Table, TableProblem, Truth, evaluations_to
 from exhaustive_table import table_problem as problem_of
+from json_lines import add_lines, read_lines
 from optuna.samplers import NSGAIISampler
 
 from hybrid_nas.search.guided import make_sampler
@@ -222,12 +222,6 @@ def _count(evaluations: float, most: int) -> str:
     return f"{evaluations:.0f}" if np.isfinite(evaluations) else f"more than {most}"
 
 
-def stored(path: Path | None) -> list[dict[str, object]]:
-    if path is None or not path.exists():
-        return []
-    return [json.loads(line) for line in path.read_text().splitlines()]
-
-
 def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
@@ -247,7 +241,7 @@ def main() -> None:
     arguments = parser.parse_args()
     optuna.logging.set_verbosity(optuna.logging.ERROR)
     warnings.simplefilter("ignore")  # of samplers that Optuna calls experimental
-    table, known = Table.load(arguments.table), stored(arguments.out)
+    table, known = Table.load(arguments.table), read_lines(arguments.out)
     for problem in arguments.problems:
         limits = PROBLEMS[problem]
         truth = Truth.of(table, limits, arguments.coverage)
@@ -262,9 +256,7 @@ def main() -> None:
             for seed in sorted(set(range(seeds)) - {int(str(r["seed"])) for r in found}):
                 done = run(task, name, seed, min(most, truth.size), arguments.until)
                 found.append(record(task, problem, name, seed, done))
-                if arguments.out:
-                    with arguments.out.open("a") as stream:
-                        stream.write(json.dumps(found[-1]) + "\n")
+                add_lines(arguments.out, found[-1:])
             for line in summary(found, truth.size):
                 print(line, flush=True)
 

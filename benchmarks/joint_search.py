@@ -19,15 +19,16 @@ done again: give each supernet a file of its own.
 from __future__ import annotations
 
 import argparse
-import json
 from collections.abc import Callable, Sequence
 from dataclasses import asdict
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 from joint_ways import COVERAGES, Found, base_first, on_test, trained_accuracy
+from json_lines import add_lines, read_lines
 from setup_default import SharedScorer, add_common_flags, search_in_memory, settings_of
 
 from hybrid_nas.search.candidate import Candidate
@@ -57,17 +58,14 @@ class Known:
 
     def __init__(self, path: Path | None) -> None:
         self._path = path
-        lines = path.read_text().splitlines() if path is not None and path.exists() else []
-        self._values = {line["key"]: line["value"] for line in map(json.loads, lines)}
+        self._values = {record["key"]: record["value"] for record in read_lines(path)}
 
     def get(self, key: str, make: Callable[[], Any]) -> Any:
         """What is known by a key, made and written down first if it is not."""
         if key not in self._values:
             self._values[key] = make()
             print(f"{key}: {self._values[key]}", flush=True)
-            if self._path is not None:
-                with self._path.open("a") as stream:
-                    stream.write(json.dumps({"key": key, "value": self._values[key]}) + "\n")
+            add_lines(self._path, [{"key": key, "value": self._values[key]}])
         return self._values[key]
 
 
@@ -103,6 +101,11 @@ class Comparison:
         self.name, self._board = board
         self._given, self._shared, self._known = given, shared, known
 
+    @cached_property
+    def _setup(self) -> SearchSetup:
+        """Data and cloud of all trainings."""
+        return SearchSetup(self.settings(0))
+
     def settings(self, seed: int) -> SearchSettings:
         """Of the search with a seed."""
         return settings_of(self._given, trials=self._given.trials, seed=seed, **self._board)
@@ -127,8 +130,7 @@ class Comparison:
         """Accuracy of a favourite at each of `COVERAGES` after final training."""
 
         def train() -> list[float]:
-            setup = SearchSetup(self.settings(0))
-            return trained_accuracy(setup, favourite, self._given.steps).tolist()
+            return trained_accuracy(self._setup, favourite, self._given.steps).tolist()
 
         genes = " ".join(map(str, favourite.genes))
         return np.array(
@@ -150,13 +152,13 @@ class Comparison:
         )
         latency = [[found.edge_ms for found in way] for way in (joint, first)]
         print(difference("favourite's device latency", latency, unit=" ms"), flush=True)
-        ways = [
-            [100 * self.trained(found.favourite) for found in way[: given.trained_seeds]]
-            for way in (joint, first)
+        trained = [  # seed by seed: what is cut short has pairs
+            [100 * self.trained(found.favourite) for found in both]
+            for both in list(zip(joint, first, strict=True))[: given.trained_seeds]
         ]
-        for index, coverage in enumerate(COVERAGES if given.trained_seeds else ()):
-            both = [[float(accuracy[index]) for accuracy in way] for way in ways]
-            print(difference(f"trained favourite at {coverage:g}", both, unit=" points"))
+        for index, coverage in enumerate(COVERAGES if trained else ()):
+            ways = np.array(trained)[:, :, index].T.tolist()
+            print(difference(f"trained favourite at {coverage:g}", ways, unit=" points"))
 
 
 def main() -> None:

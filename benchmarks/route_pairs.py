@@ -18,7 +18,6 @@ or stopped. Prices are in dollars for 10,000 inputs.
 from __future__ import annotations
 
 import argparse
-import json
 import sys
 import time
 from collections.abc import Iterator
@@ -27,6 +26,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from json_lines import add_lines, read_lines
 
 from hybrid_nas.routing import ModelOutputs, check_pair
 from hybrid_nas.routing.analysis import default_design
@@ -78,7 +78,7 @@ def main() -> None:
     if arguments.export:
         export(all_pairs(arguments.outputs), arguments.export)
         return
-    records = read_records(arguments.results)
+    records = read_lines(arguments.results)
     if not arguments.table_only:
         which, of = (int(part) for part in arguments.shard.split("/"))
         wanted = [pair for pair in all_pairs(arguments.outputs) if wanted_set(pair, arguments.set)]
@@ -205,18 +205,11 @@ def run_pair(pair: Pair, seed: int, results: Path) -> list[Record]:
         }
         for coverage, interval in zip(COVERAGES, intervals, strict=True)
     ]
-    with results.open("a") as stream:
-        stream.writelines(json.dumps(record) + "\n" for record in records)
+    add_lines(results, records)
     names = f"{pair.set} {pair.base_name} -> {pair.cloud_name}, seed {seed}"
     shown = "  ".join(f"{100 * record['gain']:+.2f}" for record in records)
     print(f"{names}: {shown}  ({seconds:.1f} s)", file=sys.stderr, flush=True)
     return records
-
-
-def read_records(results: Path) -> list[Record]:
-    if not results.exists():
-        return []
-    return [json.loads(line) for line in results.read_text().splitlines() if line.strip()]
 
 
 def pair_key(record: Record) -> tuple[str, str, str]:
