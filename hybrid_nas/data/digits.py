@@ -69,6 +69,7 @@ DIGITS_PER_SPLIT: dict[Split, int] = {
 }
 _SPLIT_SEED = 20231
 _RENDER_BLOCK = 256
+_WARP_BLOCK = 16  # images whose coordinates stay in a core's cache
 
 
 @lru_cache(maxsize=1)
@@ -82,22 +83,22 @@ def _source_digits() -> tuple[Float32Array, IntArray]:
 
 
 def _bilinear(
-    source: Float32Array, index: IntArray, x: Float32Array, y: Float32Array
+    padded: Float32Array, index: IntArray, x: Float32Array, y: Float32Array
 ) -> Float32Array:
-    """Sample ``source[index[i]]`` at pixel coordinates (x, y), zero outside.
+    """Sample ``padded[index[i]]`` at pixel coordinates (x, y), zero outside.
 
-    `source` is (m, s, s), `index` (n,), `x` and `y` (n, h, w); the result is (n, h, w).
+    `padded` is (m, s, s), with zeros of one pixel before and two behind, which coordinates do not
+    count; `index` (n,), `x` and `y` (n, h, w); the result is (n, h, w).
     """
-    padded = np.pad(source, ((0, 0), (1, 2), (1, 2)))
     size = padded.shape[-1]
     x = np.clip(x + 1, 0, size - 2)
     y = np.clip(y + 1, 0, size - 2)
     x0, y0 = np.floor(x).astype(np.int32), np.floor(y).astype(np.int32)
     fx, fy = x - x0, y - y0
     flat = padded.reshape(-1)
-    at = (index.astype(np.int32)[:, None, None] * size + y0) * size + x0
-    top = flat[at] * (1 - fx) + flat[at + 1] * fx
-    bottom = flat[at + size] * (1 - fx) + flat[at + size + 1] * fx
+    at = (index[:, None, None] * size + y0) * size + x0
+    top = flat.take(at) * (1 - fx) + flat.take(at + 1) * fx
+    bottom = flat.take(at + size) * (1 - fx) + flat.take(at + size + 1) * fx
     sampled: Float32Array = (top * (1 - fy) + bottom * fy).astype(np.float32)
     return sampled
 
@@ -121,13 +122,16 @@ def _warp(
     cos, sin = np.cos(rotation), np.sin(rotation)
     scale = source.shape[-1] / size
     # image -> source: rotate back, shear, scale
-    a, b = (scale * (cos + shear * sin)), (scale * (sin - shear * cos))
-    c, d = (-scale * sin), (scale * cos)
-    wide = [v.astype(np.float32)[:, None, None] for v in (a, b, c, d)]
+    wide = (scale * (cos + shear * sin)), (scale * (sin - shear * cos)), -scale * sin, scale * cos
+    a, b, c, d = (v.astype(np.float32)[:, None, None] for v in wide)
     middle = np.float32((source.shape[-1] - 1) / 2)
-    return _bilinear(
-        source, index, wide[0] * dx + wide[1] * dy + middle, wide[2] * dx + wide[3] * dy + middle
-    )
+    padded = np.pad(source, ((0, 0), (1, 2), (1, 2)))
+    placed = np.empty((len(index), pixels, pixels), np.float32)
+    for start in range(0, len(index), _WARP_BLOCK):
+        k = slice(start, start + _WARP_BLOCK)
+        x, y = a[k] * dx[k] + b[k] * dy[k] + middle, c[k] * dx[k] + d[k] * dy[k] + middle
+        placed[k] = _bilinear(padded, index[k], x, y)
+    return placed
 
 
 def _upsample(grid: Float32Array, pixels: int) -> Float32Array:
@@ -171,17 +175,20 @@ def render(
     count = rng.integers(0, look.clutter_max + 1, n)
     for k in range(look.clutter_max):
         fragment = rng.choice(clutter_pool, n) * 4 + rng.integers(0, 4, n)
+        fragment_size, place = rng.uniform(*look.clutter_size, n), rng.uniform(0, 1, (n, 2))
+        turn, strength = rng.uniform(-np.pi, np.pi, n), rng.uniform(*look.clutter_strength, n)
+        some = np.flatnonzero(count > k)  # all were drawn for, so that what is drawn stays the same
         layer = _warp(
             quarters,
-            fragment,
-            rng.uniform(*look.clutter_size, n),
-            rng.uniform(0, 1, (n, 2)),
-            rng.uniform(-np.pi, np.pi, n),
-            np.zeros(n),
+            fragment[some],
+            fragment_size[some],
+            place[some],
+            turn[some],
+            np.zeros(len(some)),
             pixels,
         )
-        strength = rng.uniform(*look.clutter_strength, n) * (count > k)
-        np.maximum(clutter, layer * strength.astype(np.float32)[:, None, None], out=clutter)
+        layer *= strength[some].astype(np.float32)[:, None, None]
+        clutter[some] = np.maximum(clutter[some], layer)
     ink = np.maximum(ink, clutter * (1 - ink))
     contrast = rng.uniform(*look.contrast, (n, 1)) * rng.uniform(*look.channel_contrast, (n, 3))
     sign = rng.choice((-1.0, 1.0), (n, 1))

@@ -7,14 +7,14 @@ Networks", ICCV 2019, section 3.3).
 
 from __future__ import annotations
 
-import copy
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
-from queue import SimpleQueue
+from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.overrides import TorchFunctionMode
 
 from hybrid_nas.supernet.preprocess import normalise, resize, to_tensor
 from hybrid_nas.typing import ByteArray
@@ -24,59 +24,92 @@ CALIBRATION_IMAGES = 2048
 
 _BATCH = 128
 
+Statistics = dict[int, tuple[Tensor, Tensor]]
+"""Mean and variance at each layer, by where the statistics it had before are in memory."""
+
+
+class _ByBatch(TorchFunctionMode):
+    """Normalises by each batch's own statistics and notes them; layers stay as they are.
+
+    A mode belongs to its thread, so several threads can run the same network.
+
+    Attributes:
+        found: the statistics.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.found: Statistics = {}
+
+    def __torch_function__(
+        self,
+        func: Callable[..., Any],
+        types: Any,
+        args: tuple[Any, ...] = (),
+        kwargs: Mapping[str, Any] | None = None,
+    ) -> Any:
+        given = kwargs or {}
+        norm = func is nn.functional.batch_norm
+        return self._batch_norm(*args, **given) if norm else func(*args, **given)
+
+    def _batch_norm(
+        self,
+        x: Tensor,
+        mean: Tensor,
+        var: Tensor,
+        weight: Tensor | None = None,
+        bias: Tensor | None = None,
+        training: bool = False,
+        momentum: float = 0.1,
+        eps: float = 1e-5,
+    ) -> Tensor:
+        """As `torch.nn.functional.batch_norm`."""
+        own = torch.zeros_like(mean), torch.zeros_like(var)
+        self.found[mean.data_ptr()] = own
+        # with a momentum of 1 a batch leaves nothing but its own statistics
+        return nn.functional.batch_norm(x, *own, weight, bias, True, 1.0, eps)
+
 
 def recalibrate(network: nn.Module, batches: Iterable[Tensor], *, threads: int = 1) -> None:
     """Replace all batch-norm statistics by averages over `batches` of training images.
 
     Every batch is normalised by its own statistics on the way, and counts the same: give batches of
-    equal size. Leaves the network in evaluation mode.
+    equal size. Leaves the network in evaluation mode; of a supernet, only what is active changes.
 
     Args:
         network: on any device.
         batches: network input; with several threads all of them are held at once.
         threads: batches to run at the same time, on the CPU. The result is the same to the bit.
     """
-    norms = _norms(network)
-    momenta = [norm.momentum for norm in norms]
     network.eval()
-    for norm in norms:
-        norm.reset_running_stats()
-        norm.momentum = 1.0  # what a batch leaves are its own statistics
-        norm.train()
-    idle: SimpleQueue[nn.Module] = SimpleQueue()
-    for one in (network, *(copy.deepcopy(network) for _ in range(threads - 1))):
-        idle.put(one)
 
-    def statistics(batch: Tensor) -> list[tuple[Tensor, Tensor]]:
+    def statistics(batch: Tensor) -> Statistics:
         if threads > 1:
             torch.set_num_threads(1)  # those of this thread
-        mine = idle.get()
-        with torch.inference_mode():
-            mine(batch)
-            found = [(_copy(norm.running_mean), _copy(norm.running_var)) for norm in _norms(mine)]
-        idle.put(mine)
-        return found
+        by_batch = _ByBatch()
+        with torch.inference_mode(), by_batch:
+            network(batch)
+        return by_batch.found
 
     with ExitStack() as stack:
         each = stack.enter_context(ThreadPoolExecutor(threads)).map if threads > 1 else map
         found = list(each(statistics, batches))
     with torch.inference_mode():
-        for norm, momentum, seen in zip(norms, momenta, zip(*found, strict=True), strict=True):
-            means, variances = zip(*seen, strict=True)
-            assert norm.running_mean is not None and norm.running_var is not None
-            norm.running_mean.copy_(torch.stack(means).mean(0))
-            norm.running_var.copy_(torch.stack(variances).mean(0))
-            norm.momentum = momentum
-    network.eval()
+        for norm in network.modules():
+            if isinstance(norm, nn.BatchNorm2d):
+                _take_averages(norm, found)
 
 
-def _norms(network: nn.Module) -> list[nn.BatchNorm2d]:
-    return [module for module in network.modules() if isinstance(module, nn.BatchNorm2d)]
-
-
-def _copy(statistic: Tensor | None) -> Tensor:
-    assert statistic is not None  # every batch norm here keeps statistics
-    return statistic.clone()
+def _take_averages(norm: nn.BatchNorm2d, found: list[Statistics]) -> None:
+    """Means of what the batches left at a layer; of a supernet's, perhaps at its first channels."""
+    assert norm.running_mean is not None and norm.running_var is not None  # all here keep them
+    key = norm.running_mean.data_ptr()
+    seen = [by_layer[key] for by_layer in found if key in by_layer]
+    if seen:
+        means, variances = zip(*seen, strict=True)
+        channels = len(means[0])
+        norm.running_mean[:channels].copy_(torch.stack(means).mean(0))
+        norm.running_var[:channels].copy_(torch.stack(variances).mean(0))
 
 
 def calibration_batches(

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import numpy as np
 import torch
 from torch import Tensor
 
@@ -17,6 +16,7 @@ from hybrid_nas.supernet import network_file
 from hybrid_nas.supernet.checkpoint import SupernetInfo, read_tensors, supernet_of
 from hybrid_nas.supernet.device import place
 from hybrid_nas.supernet.preprocess import normalise, resize, to_tensor
+from hybrid_nas.supernet.runner import run_network
 from hybrid_nas.supernet.standalone import StandaloneNet
 
 _BATCH = 128
@@ -50,26 +50,36 @@ class SupernetCloud:
         return self.info.classes
 
     def logits(self, pixels: Tensor) -> Tensor:
-        """Logits (n, classes) for uint8 images (n, c, h, w) of any size."""
-        height, width, channels = self.network.architecture.input_shape
-        if pixels.shape[1] != channels:
-            raise InputError(
-                f"{self.name} reads images of {channels} channels (got {pixels.shape[1]})"
-            )
+        """Logits (n, classes) for uint8 images (n, c, h, w) of any size, by torch."""
+        height, width, _ = self.network.architecture.input_shape
+        self._check_channels(pixels.shape[1])
         with torch.inference_mode():
             logits: Tensor = self.network(normalise(resize(pixels, (height, width))))
         # a tensor made in inference mode may not take part in a loss
         return logits.clone()
 
     def predict(self, images: ImageSet) -> CloudOutputs:
-        """Predicted classes and probabilities; labels are not looked at."""
+        """Predicted classes and probabilities; labels are not looked at.
+
+        On the CPU by onnxruntime, which takes a third of torch's time.
+        """
+        self._check_channels(images.images.shape[3])
         device = next(self.network.parameters()).device
-        parts = [np.empty((0, len(self.classes)))]
-        for start in range(0, len(images), _BATCH):
-            pixels = to_tensor(images.images[start : start + _BATCH]).to(device)
-            parts.append(self.logits(pixels).double().softmax(1).cpu().numpy())
-        probs = np.concatenate(parts)
+        if device.type == "cpu":
+            threads = torch.get_num_threads()
+            logits = torch.from_numpy(
+                run_network(self.network, images.images, threads=threads).logits
+            )
+        else:
+            batches = to_tensor(images.images).split(_BATCH)
+            logits = torch.cat([self.logits(batch.to(device)).cpu() for batch in batches])
+        probs = logits.double().softmax(1).numpy()
         return CloudOutputs(probs.argmax(axis=1), probs)
+
+    def _check_channels(self, channels: int) -> None:
+        expected = self.network.architecture.input_shape[2]
+        if channels != expected:
+            raise InputError(f"{self.name} reads images of {expected} channels (got {channels})")
 
 
 def open_supernet_cloud(path: Path) -> SupernetCloud:

@@ -18,19 +18,23 @@ from torch import nn
 from hybrid_nas.onnx_writer import OnnxWriter
 from hybrid_nas.spaces.blocks import BottleneckBlock, ConvBlock, DenseBlock, MBConvBlock, PoolBlock
 from hybrid_nas.supernet.standalone import StandaloneNet
-from hybrid_nas.typing import Float32Array
+from hybrid_nas.typing import Float32Array, FloatArray
 
 
 def fold_batch_norm(conv: Any, norm: Any | None) -> tuple[Float32Array, Float32Array]:
     """Weights and bias of a convolution with its batch norm folded in, float32."""
-    weight = conv.weight.detach().double()
+    weight = _float64(conv.weight)
     if norm is None:
-        bias = np.zeros(len(weight)) if conv.bias is None else conv.bias.detach().double().numpy()
-        return weight.numpy().astype(np.float32), bias.astype(np.float32)
-    scale = norm.weight.detach().double() / (norm.running_var.double() + norm.eps).sqrt()
-    bias = norm.bias.detach().double() - norm.running_mean.double() * scale
-    folded = weight * scale.reshape(-1, 1, 1, 1)
-    return folded.numpy().astype(np.float32), bias.numpy().astype(np.float32)
+        bias = np.zeros(len(weight)) if conv.bias is None else _float64(conv.bias)
+        return weight.astype(np.float32), bias.astype(np.float32)
+    scale = _float64(norm.weight) / np.sqrt(_float64(norm.running_var) + norm.eps)
+    bias = _float64(norm.bias) - _float64(norm.running_mean) * scale
+    return (weight * scale.reshape(-1, 1, 1, 1)).astype(np.float32), bias.astype(np.float32)
+
+
+def _float64(tensor: Any) -> FloatArray:
+    array: FloatArray = tensor.detach().numpy().astype(np.float64)
+    return array
 
 
 class _LayerWriter(OnnxWriter):

@@ -8,9 +8,10 @@ about twice as fast as torch on these networks.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from itertools import chain, islice
 from typing import Any
 
 import numpy as np
@@ -19,6 +20,7 @@ import torch
 
 from hybrid_nas.spaces.cuts import cut_blocks
 from hybrid_nas.spaces.space import Genes
+from hybrid_nas.supernet.block_cache import BlockCache
 from hybrid_nas.supernet.calibrate import recalibrate
 from hybrid_nas.supernet.device import place
 from hybrid_nas.supernet.network import Supernet
@@ -71,7 +73,7 @@ class SubnetRunner:
     """Runs subnets of one supernet on fixed sets of images, resized once per resolution.
 
     Args:
-        supernet: in evaluation mode, on the CPU.
+        supernet: in evaluation mode, on the CPU; its weights must stay as they are.
         calibration: training images for batch-norm statistics, uint8 (n, h, w, c).
         images: gives a set of images by name, uint8 (n, h, w, c); asked when a set is first run.
         threads: cores to use.
@@ -88,19 +90,17 @@ class SubnetRunner:
         stages: bool = False,
     ) -> None:
         self.supernet, self.threads, self.stages = supernet, threads, stages
+        self._blocks = BlockCache(supernet)
         self._calibration, self._images = to_tensor(calibration), images
         self._resized: dict[tuple[str, tuple[int, int]], torch.Tensor] = {}
         self._calibration_at: dict[tuple[int, int], list[torch.Tensor]] = {}
 
     def network(self, genes: Genes) -> StandaloneNet:
         """The subnet on its own, with statistics of its own."""
-        network = self._extract(genes)
+        self.supernet.activate(genes)
+        network = place(self.supernet.extract(), "cpu")
         self._recalibrate(network)
         return network
-
-    def _extract(self, genes: Genes) -> StandaloneNet:
-        self.supernet.activate(genes)
-        return place(self.supernet.extract(), "cpu")
 
     def _recalibrate(self, network: StandaloneNet) -> None:
         height, width, _ = network.architecture.input_shape
@@ -122,7 +122,7 @@ class SubnetRunner:
         """Outputs of a subnet on the named sets, and where the time went."""
         torch.set_num_threads(self.threads)
         begun = time.perf_counter()
-        network = self._extract(genes)
+        network = self._blocks.network(genes)
         extracted = time.perf_counter()
         self._recalibrate(network)
         calibrated = time.perf_counter()
@@ -131,8 +131,8 @@ class SubnetRunner:
         session = inference_session(model.SerializeToString())
         compiled = time.perf_counter()
         height, width, _ = network.architecture.input_shape
-        sets = {name: self._pixels(name, (height, width)) for name in names}
-        outputs = {name: forward(session, pixels, self.threads) for name, pixels in sets.items()}
+        sets = [self._pixels(name, (height, width)) for name in names]
+        outputs = dict(zip(names, forward(session, sets, self.threads), strict=True))
         done = time.perf_counter()
         return outputs, Timings(
             extracted - begun, calibrated - extracted, compiled - calibrated, done - compiled
@@ -140,9 +140,9 @@ class SubnetRunner:
 
 
 def forward(
-    session: onnxruntime.InferenceSession, pixels: torch.Tensor, threads: int
-) -> NetworkOutputs:
-    """Outputs of a session on resized images, uint8 (n, channels, h, w), in batches.
+    session: onnxruntime.InferenceSession, sets: Sequence[torch.Tensor], threads: int
+) -> list[NetworkOutputs]:
+    """Outputs of a session on sets of resized images, uint8 (n, channels, h, w), in batches.
 
     The same to the bit, however many threads share the batches.
     """
@@ -151,8 +151,13 @@ def forward(
         outputs: list[Any] = session.run(None, {"image": scale(batch).contiguous().numpy()})
         return outputs  # in the graph's order
 
-    with ThreadPoolExecutor(threads) as pool:
-        parts = list(pool.map(run, pixels.split(_BATCH)))
+    batches = [pixels.split(_BATCH) for pixels in sets]
+    with ThreadPoolExecutor(threads) as pool:  # of all sets at once, so that no thread waits
+        parts = pool.map(run, chain.from_iterable(batches))
+        return [_joined(islice(parts, len(those))) for those in batches]
+
+
+def _joined(parts: Iterable[list[Any]]) -> NetworkOutputs:
     features, logits, *stages = (np.concatenate(column) for column in zip(*parts, strict=True))
     return NetworkOutputs(features, logits, tuple(stages))
 
@@ -162,7 +167,7 @@ def run_network(network: StandaloneNet, images: ByteArray, *, threads: int = 1) 
     session = inference_session(to_onnx(network).SerializeToString())
     height, width, _ = network.architecture.input_shape
     parts = [
-        forward(session, resize(to_tensor(images[k : k + 1024]), (height, width)), threads)
+        forward(session, [resize(to_tensor(images[k : k + 1024]), (height, width))], threads)[0]
         for k in range(0, len(images), 1024)
     ]
     return NetworkOutputs(

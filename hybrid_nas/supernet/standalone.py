@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import OrderedDict
+from collections.abc import Sequence
 
 import torch
 from torch import Tensor, nn
@@ -181,17 +182,25 @@ def run_chain(x: Tensor, chain: list[tuple[Block, nn.Module | None]]) -> tuple[T
 
 
 class StandaloneNet(nn.Module):
-    """One architecture as an ordinary network; `forward` gives logits, `run` features too."""
+    """One architecture as an ordinary network; `forward` gives logits, `run` features too.
 
-    def __init__(self, architecture: Architecture) -> None:
+    Args:
+        architecture: its blocks.
+        parts: layers of each block, as `build_part` makes them; new ones if there are none.
+    """
+
+    def __init__(
+        self, architecture: Architecture, parts: Sequence[nn.Module | None] | None = None
+    ) -> None:
         super().__init__()
         self.architecture = architecture
-        self._chain: list[tuple[Block, nn.Module | None]] = []
-        for block, name in zip(architecture.blocks, part_names(architecture.blocks), strict=True):
-            part = build_part(block)
+        blocks = architecture.blocks
+        if parts is None:
+            parts = [build_part(block) for block in blocks]
+        self._chain = list(zip(blocks, parts, strict=True))
+        for name, part in zip(part_names(blocks), parts, strict=True):
             if part is not None and name is not None:
                 attach(self, name, part)
-            self._chain.append((block, part))
 
     def run(self, images: Tensor) -> tuple[Tensor, Tensor]:
         """(pooled features (n, f), logits (n, classes)) of images (n, c, h, w)."""
