@@ -10,9 +10,12 @@ beside it that of opening everything (supernet, cloud, images), which a search p
 from __future__ import annotations
 
 import argparse
+import os
 import time
 import warnings
 from collections.abc import Sequence
+
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # as the program does
 
 import numpy as np
 import optuna
@@ -24,7 +27,7 @@ from hybrid_nas.data.dataset import Split
 from hybrid_nas.routing.outputs import ModelOutputs
 from hybrid_nas.search.guided import make_sampler
 from hybrid_nas.search.sampler import CANDIDATE, SAMPLER_NAMES
-from hybrid_nas.search.scorer import SEARCH_SPLITS, Scorer
+from hybrid_nas.search.scorer import Scorer
 from hybrid_nas.search.setup import SearchSetup
 from hybrid_nas.spaces.space import Genes
 from hybrid_nas.threads import wait_passively
@@ -83,7 +86,7 @@ def main() -> None:
     begun = time.perf_counter()
     setup = SearchSetup(search_settings(threads=arguments.threads))
     scorer = LeanScorer(setup)
-    for split in SEARCH_SPLITS:
+    for split in scorer.scored_splits:
         scorer.cloud_correct(split)
     print(f"opened in {time.perf_counter() - begun:.0f} s, {arguments.threads} threads", flush=True)
     for name in arguments.problems:

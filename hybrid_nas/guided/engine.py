@@ -17,10 +17,9 @@ from hybrid_nas.guided.inner import whole
 from hybrid_nas.guided.plan import Plan
 from hybrid_nas.guided.predictor import Predictor, Settings
 from hybrid_nas.guided.problem import History, Problem, finite
+from hybrid_nas.guided.references import References
 from hybrid_nas.guided.start import first_candidate
 from hybrid_nas.typing import FloatArray, IntArray
-
-_MARGIN = 0.1
 
 
 class Engine:
@@ -29,8 +28,8 @@ class Engine:
     Args:
         problem: what is searched.
         seed: decides every draw.
-        reference: losses (m,) that bound the hypervolume; a tenth of the range beyond the worst
-            that was seen, if None.
+        reference: losses (m,) that bound the hypervolume; `References.around` all that was seen,
+            if None.
         earlier: scores of an earlier search, perhaps under other limits or costs. Its learnt
             losses are taken over and its exact ones computed anew. Its candidates inform the
             predictor and may be proposed again.
@@ -109,12 +108,11 @@ class Engine:
         """Mean and standard deviation of all losses of canonical rows, (n, m) each."""
         return self._predictor(history)(rows, self.problem.costs(rows))
 
-    def bound(self, losses: FloatArray) -> FloatArray:
-        """The reference point, (m,), when losses (n, m) are known."""
+    def references(self, history: History) -> References:
+        """Up to where hypervolume counts after a history."""
         if self.reference is not None:
-            return self.reference
-        worst, span = losses.max(0), np.ptp(losses, axis=0)
-        return np.asarray(worst + _MARGIN * np.where(span > 0, span, np.maximum(abs(worst), 1.0)))
+            return References.at(self.reference)
+        return References.around(finite(self.earlier.then(history).losses))
 
     @cached_property
     def _listed(self) -> tuple[IntArray, FloatArray] | None:
@@ -133,7 +131,7 @@ class Engine:
                 self.seed,
                 self.earlier,
                 history,
-                self.bound,
+                self.references(history),
                 self._listed,
                 self._predictor(history),
             )

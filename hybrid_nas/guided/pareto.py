@@ -54,30 +54,36 @@ def thinned(losses: FloatArray) -> FloatArray:
 
 @dataclass(frozen=True, eq=False)
 class Boxes:
-    """Disjoint boxes whose union is what a front leaves undominated, below a reference point.
+    """Boxes of what a front leaves undominated, each with what its volume counts.
 
     Attributes:
         lower, upper: corners, (boxes, m); `lower` may be minus infinity.
+        weight: (boxes,). Where boxes overlap their weights add up.
     """
 
     lower: FloatArray
     upper: FloatArray
+    weight: FloatArray
 
     @classmethod
     def beyond(cls, front: FloatArray, reference: FloatArray) -> Boxes:
-        """Boxes for points (n, m), which may be dominated, equal, or outside the reference."""
+        """Disjoint boxes, of weight 1, for points (n, m) and all below a reference point.
+
+        The points may be dominated, equal, or outside the reference.
+        """
         points = front[np.all(front < reference, axis=1)]
         points = points[front_mask(points)]
         if len(reference) == 1:
             top = points.min(0) if len(points) else reference
-            return cls(np.full((1, 1), -np.inf), top.reshape(1, 1))
+            return cls(np.full((1, 1), -np.inf), top.reshape(1, 1), np.ones(1))
         if len(reference) == 2:
-            return cls(*_strips(points, reference))
+            lower, upper = _strips(points, reference)
+            return cls(lower, upper, np.ones(len(upper)))
         # What is below some local upper bound is undominated. Seen from the other side, the bounds
         # are points that dominate it, so the same sweep cuts it into boxes.
         bounds = _sweep(points, reference)[0]
         _, lower, upper = _sweep(-bounds, np.full(len(reference), np.inf))
-        return cls(-upper, -lower)
+        return cls(-upper, -lower, np.ones(len(upper)))
 
     def improvement(self, mean: FloatArray, sd: FloatArray) -> FloatArray:
         """Expected hypervolume improvement of candidates, exact.
@@ -92,7 +98,7 @@ class Boxes:
             mean, sd: of the losses, (n, m).
 
         Returns:
-            float64 (n,), in units of volume.
+            float64 (n,), in units of volume times weight.
         """
         total = np.ones((len(mean), len(self.upper)))
         for k in range(mean.shape[1]):
@@ -101,7 +107,7 @@ class Boxes:
             )
             shortfall = expected_shortfall(edges, mean[:, k], sd[:, k])
             total *= shortfall[:, place[len(self.upper) :]] - shortfall[:, place[: len(self.upper)]]
-        return np.asarray(total.sum(1))
+        return np.asarray(total @ self.weight)
 
 
 def expected_shortfall(edges: FloatArray, mean: FloatArray, sd: FloatArray) -> FloatArray:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 
 import numpy as np
@@ -13,6 +12,7 @@ from hybrid_nas.guided.inner import Pool, Rating, climb, refreshed, search
 from hybrid_nas.guided.pareto import Boxes, front_mask, thinned
 from hybrid_nas.guided.predictor import Predictor
 from hybrid_nas.guided.problem import ExhaustedError, History, Problem, finite, keys
+from hybrid_nas.guided.references import References
 from hybrid_nas.typing import FloatArray, IntArray
 
 
@@ -28,7 +28,7 @@ class Plan:
         problem, effort, seed: as the engine's.
         earlier: scores of an earlier search.
         history: what this search has scored.
-        bound: known losses (n, m) to the reference point.
+        references: up to where hypervolume counts.
         listed: all feasible candidates and their costs where the space is small.
         predictor: of what comes next; it comes to believe its own predictions of candidates that
             are proposed or pending.
@@ -39,7 +39,7 @@ class Plan:
     seed: int
     earlier: History
     history: History
-    bound: Callable[[FloatArray], FloatArray]
+    references: References
     listed: tuple[IntArray, FloatArray] | None
     predictor: Predictor
     _proposed: list[IntArray] = field(default_factory=list)
@@ -109,8 +109,7 @@ class Plan:
     def _boxes(self) -> Boxes:
         """What is undominated by the scores of this search, believed ones included."""
         here = self.history.then(self._believed).losses
-        known = np.concatenate([self.earlier.losses, here])
-        return Boxes.beyond(thinned(finite(here)), self.bound(finite(known)))
+        return self.references.undominated(thinned(finite(here)))
 
     def _parents(self) -> IntArray:
         """What children are bred from: the front, and the front behind it if that is small."""

@@ -141,13 +141,13 @@ def test_the_best_of_a_small_space_is_proposed() -> None:
     rest = _all(problem)
     rest = rest[[key not in set(keys(history.rows)) for key in keys(rest)]]
     mean, sd = engine.predict(history, rest)
-    reference = engine.bound(history.losses)
+    references = engine.references(history)
     low = np.minimum(mean - 4 * sd, history.losses.min(0)).min(0)
-    places = qmc.scale(qmc.Sobol(2, rng=0).random_base2(15), low, reference)
+    places = qmc.scale(qmc.Sobol(2, rng=0).random_base2(15), low, references.points.max(0))
     places = places[~(history.losses[None] <= places[:, None]).all(2).any(1)]
-    # how often only the candidate dominates a place
+    # how often only the candidate dominates a place, and what the place counts
     chances = (mean[:, :1] <= places[:, 0]) * norm.cdf(places[:, 1], mean[:, 1:], sd[:, 1:])
-    gains = chances.sum(1)
+    gains = chances @ ((places[:, None] < references.points).all(2) @ references.weights)
     mine = gains[keys(rest).index(keys(chosen[None])[0])]
     assert mine > 0.97 * gains.max() > 0
 
