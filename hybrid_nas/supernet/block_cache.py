@@ -11,15 +11,13 @@ from collections.abc import Hashable
 from dataclasses import replace
 from typing import Any
 
-import torch
 from torch import nn
 
-from hybrid_nas.spaces.blocks import Block
 from hybrid_nas.spaces.space import Genes
 from hybrid_nas.supernet.device import place
-from hybrid_nas.supernet.extract import copy_part
+from hybrid_nas.supernet.extract import copied_part
 from hybrid_nas.supernet.network import Supernet
-from hybrid_nas.supernet.standalone import StandaloneNet, build_part
+from hybrid_nas.supernet.standalone import StandaloneNet
 
 _MAX_BYTES = 128 * 1024 * 1024
 
@@ -50,21 +48,15 @@ class BlockCache:
         return StandaloneNet(supernet.space.architecture(genes), parts).eval()
 
     def _part(self, block: Any, layer: nn.Module | None) -> nn.Module | None:
-        if layer is None:
-            return None
         key = (layer, replace(block, h=1, w=1))  # no weight depends on the size of the image
         if key not in self._parts:
-            self._parts[key] = self._copied(block, layer)
-            self._bytes += _bytes(self._parts[key])
+            part = copied_part(block, layer)
+            if part is None:
+                return None
+            self._parts[key] = place(part, "cpu")
+            self._bytes += _bytes(part)
         self._parts.move_to_end(key)
         return self._parts[key]
-
-    def _copied(self, block: Block, layer: nn.Module) -> nn.Module:
-        part = build_part(block)
-        assert part is not None  # all but pooling have layers
-        with torch.no_grad():
-            copy_part(block, layer, part)
-        return place(part, "cpu")
 
     def _forget(self) -> None:
         while self._bytes > self._max_bytes:

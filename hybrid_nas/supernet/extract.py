@@ -1,12 +1,14 @@
-"""Copying a block's share of the supernet's weights into a plain network."""
+"""Plain layers with a block's share of the supernet's weights."""
 
 from __future__ import annotations
 
 from typing import Any
 
+import torch
 from torch import Tensor, nn
 
 from hybrid_nas.spaces.blocks import Block, BottleneckBlock, ConvBlock, DenseBlock, MBConvBlock
+from hybrid_nas.supernet.standalone import build_part
 
 
 def _norm(source: Any, target: Any) -> None:
@@ -50,8 +52,10 @@ def _squeeze_excite(source: Any, target: Any) -> None:
         ours.bias.copy_(theirs.bias[:out_channels])
 
 
-def copy_part(block: Block, layer: nn.Module, part: nn.Module) -> None:
-    """Copy into `part` what the supernet's `layer` uses for `block`; call it under `no_grad`."""
+@torch.no_grad()
+def copied_part(block: Block, layer: nn.Module | None) -> nn.Module | None:
+    """New layers of a block with what the supernet's `layer` uses for it; None for pooling."""
+    part = build_part(block)
     source: Any = layer
     target: Any = part
     match block:
@@ -74,4 +78,5 @@ def copy_part(block: Block, layer: nn.Module, part: nn.Module) -> None:
             target.linear.weight.copy_(linear.weight[:, : block.cin])
             target.linear.bias.copy_(linear.bias)
         case _:
-            pass
+            pass  # pooling has no weights
+    return part

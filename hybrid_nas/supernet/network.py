@@ -10,7 +10,6 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-import torch
 from torch import Tensor, nn
 
 from hybrid_nas.errors import InputError
@@ -23,7 +22,7 @@ from hybrid_nas.spaces.blocks import (
 )
 from hybrid_nas.spaces.opspec import Activation
 from hybrid_nas.spaces.space import Genes, SearchSpace
-from hybrid_nas.supernet.extract import copy_part
+from hybrid_nas.supernet.extract import copied_part
 from hybrid_nas.supernet.naming import part_names
 from hybrid_nas.supernet.ofa_import import (
     ConvLayer,
@@ -222,9 +221,5 @@ class Supernet(nn.Module):
         Its outputs equal the supernet's to the bit. Its batch-norm statistics are the shared ones,
         which fit no subnet: see `hybrid_nas.supernet.calibrate`.
         """
-        network = StandaloneNet(self.space.architecture(self.genes))
-        with torch.no_grad():
-            for (block, layer), (_, part) in zip(self._chain, network.parts, strict=True):
-                if layer is not None and part is not None:
-                    copy_part(block, layer, part)
-        return network.train(self.training)
+        parts = [copied_part(block, layer) for block, layer in self._chain]
+        return StandaloneNet(self.space.architecture(self.genes), parts).train(self.training)

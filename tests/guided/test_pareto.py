@@ -9,14 +9,7 @@ from hypothesis import strategies as st
 
 from hybrid_nas.guided.pareto import Boxes, expected_shortfall, front_mask, hypervolume
 from hybrid_nas.typing import FloatArray
-
-
-@st.composite
-def grids(draw: st.DrawFn) -> FloatArray:
-    """Points on a coarse grid, where coordinates tie and points coincide."""
-    m = draw(st.integers(1, 4))
-    point = st.lists(st.integers(0, 4), min_size=m, max_size=m)
-    return np.array(draw(st.lists(point, min_size=1, max_size=9)), dtype=np.float64)
+from tests.guided.toy import grids
 
 
 def cells_dominated(points: FloatArray) -> float:

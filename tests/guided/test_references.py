@@ -9,14 +9,7 @@ from hypothesis import strategies as st
 from hybrid_nas.guided.pareto import front_mask, hypervolume
 from hybrid_nas.guided.references import References
 from hybrid_nas.typing import FloatArray
-
-
-@st.composite
-def grids(draw: st.DrawFn) -> FloatArray:
-    """Points on a coarse grid, where coordinates tie and points coincide."""
-    m = draw(st.integers(1, 3))
-    point = st.lists(st.integers(0, 6), min_size=m, max_size=m)
-    return np.array(draw(st.lists(point, min_size=1, max_size=9)), dtype=np.float64)
+from tests.guided.toy import grids
 
 
 @given(grids(), st.integers(0, 2**32 - 1))
@@ -24,7 +17,7 @@ def test_an_improvement_is_the_weighted_sum_of_both_hypervolumes_gains(
     points: FloatArray, seed: int
 ) -> None:
     m = points.shape[1]
-    near, far = np.full(m, 4.0), np.full(m, 6.5)
+    near, far = np.full(m, 3.0), np.full(m, 6.5)
     references = References(np.stack([near, far]), np.array([0.75, 0.25]))
     candidates = np.random.default_rng(seed).integers(0, 8, (6, m)).astype(float)
     found = references.undominated(points).improvement(candidates, np.zeros((6, m)))

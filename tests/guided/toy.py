@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+from hypothesis import strategies as st
 
 from hybrid_nas.guided import INACTIVE, Gene, History, Problem
 from hybrid_nas.guided.problem import keys
@@ -47,3 +48,11 @@ def random_history(problem: Problem, n: int, seed: int = 0) -> History:
     rows = rows[np.random.default_rng(seed).permutation(len(rows))[:n]]
     assert len(set(keys(rows))) == n
     return History(rows, score(problem, rows))
+
+
+@st.composite
+def grids(draw: st.DrawFn) -> FloatArray:
+    """Points on a coarse grid, where coordinates tie and points coincide."""
+    m = draw(st.integers(1, 4))
+    point = st.lists(st.integers(0, 4), min_size=m, max_size=m)
+    return np.array(draw(st.lists(point, min_size=1, max_size=9)), dtype=np.float64)
