@@ -1,7 +1,7 @@
 """Is searching base and router together better than the best base first, then its router?
 
     python benchmarks/joint_search.py [--trials 80] [--seeds 20] [--boards 1]
-        [--trained-seeds 5] [--steps 1000] [--out FILE]
+        [--coverage 0.7] [--trained-seeds 5] [--steps 1000] [--out FILE]
 
 For each board, both ways get the same number of evaluations. *Joint*: the search as it is.
 *Base first*: most evaluations search for the front of base accuracy and device latency with no
@@ -9,11 +9,12 @@ router at all; the rest go to the router designs beside that front's bases, best
 ways' fronts are judged once on the test split: hypervolume of what the thresholds do there. The
 favourite, which is the pair that each way's score split likes best, is trained to the end for the
 first few seeds and judged in int8 on images that nothing has seen: new renderings of the test
-digits, or, on other data, the test split. Prints means of the differences with 95 % intervals over
-seeds.
+digits, or, on other data, the test split. There the ways are compared at equal coverage, and by the
+mean latency that each needs for the same accuracy, which is what the worse of the two comes to.
+Prints means of the differences with 95 % intervals over seeds.
 
 With --out, every search and every trained favourite is a line of JSON, and what is there is not
-done again: give each supernet a file of its own.
+done again: give each supernet, and each coverage that is aimed at, a file of its own.
 """
 
 from __future__ import annotations
@@ -27,15 +28,15 @@ from typing import Any
 
 import numpy as np
 import torch
-from joint_ways import COVERAGES, Found, base_first, on_test, trained_accuracy
+from joint_ways import COVERAGES, CURVE, Found, base_first, least_latency_ms, on_test, trained_curve
 from json_lines import add_lines, read_lines
 from setup_default import SharedScorer, add_common_flags, search_in_memory, settings_of
 
+from hybrid_nas.routing.ranking import Curve
 from hybrid_nas.search.candidate import Candidate
 from hybrid_nas.search.scorer import Scorer
 from hybrid_nas.search.settings import SearchSettings
 from hybrid_nas.search.setup import SearchSetup
-from hybrid_nas.typing import FloatArray
 
 BOARDS: dict[str, dict[str, Any]] = {
     "stm32f746, 320 KB / 1 MB": {},
@@ -108,7 +109,14 @@ class Comparison:
 
     def settings(self, seed: int) -> SearchSettings:
         """Of the search with a seed."""
-        return settings_of(self._given, trials=self._given.trials, seed=seed, **self._board)
+        given = self._given
+        return settings_of(
+            given,
+            trials=given.trials,
+            target_coverage=given.coverage,
+            seed=seed,
+            **self._board,
+        )
 
     def found(self, way: str, seed: int) -> Found:
         """What `joint` or `base first` comes to."""
@@ -126,16 +134,34 @@ class Comparison:
             self._known.get(f"{self.name}, {self._given.trials} trials, seed {seed}, {way}", search)
         )
 
-    def trained(self, favourite: Candidate) -> FloatArray:
-        """Accuracy of a favourite at each of `COVERAGES` after final training."""
+    def trained(self, favourite: Candidate) -> Curve:
+        """Hybrid accuracy over coverage of a favourite after final training."""
 
         def train() -> list[float]:
-            return trained_accuracy(self._setup, favourite, self._given.steps).tolist()
+            return trained_curve(self._setup, favourite, self._given.steps).accuracy.tolist()
 
         genes = " ".join(map(str, favourite.genes))
-        return np.array(
-            self._known.get(f"trained {self._given.steps} steps: {favourite.router} {genes}", train)
-        )
+        key = f"trained {self._given.steps} steps, curve: {favourite.router} {genes}"
+        return Curve(CURVE, np.array(self._known.get(key, train)))
+
+    def compare_trained(self, pairs: Sequence[tuple[Found, Found]]) -> None:
+        """Print accuracy at equal coverage, and mean latency at equal accuracy."""
+        query = self.settings(0).query
+        assert query is not None
+        # seed by seed, so that what is cut short has pairs
+        curves = [[self.trained(found.favourite) for found in both] for both in pairs]
+        for coverage in COVERAGES:
+            accuracy = np.array([[100 * curve.at(coverage) for curve in both] for both in curves])
+            print(difference(f"trained favourite at {coverage:g}", accuracy.T.tolist(), " points"))
+            latency = [  # of each way, at what the worse of the two comes to at this coverage
+                [
+                    least_latency_ms(curve, level / 100, found.edge_ms, query.mean_ms)
+                    for curve, found in zip(both, favourites, strict=True)
+                ]
+                for both, favourites, level in zip(curves, pairs, accuracy.min(axis=1), strict=True)
+            ]
+            ways = np.array(latency).T.tolist()
+            print(difference("  its mean latency at the lower accuracy of both", ways, " ms"))
 
     def report(self) -> None:
         """Search, train and print the differences."""
@@ -144,7 +170,8 @@ class Comparison:
         for seed in range(given.seeds):
             joint.append(self.found("joint", seed))
             first.append(self.found("base first", seed))
-        print(f"{self.name}, {given.seeds} seeds, {given.trials} evaluations each")
+        aim = f"aimed at a coverage of {given.coverage:g}"
+        print(f"{self.name}, {given.seeds} seeds, {given.trials} evaluations each, {aim}")
         print(
             difference(
                 "share of the box", [[found.share for found in way] for way in (joint, first)]
@@ -152,13 +179,9 @@ class Comparison:
         )
         latency = [[found.edge_ms for found in way] for way in (joint, first)]
         print(difference("favourite's device latency", latency, unit=" ms"), flush=True)
-        trained = [  # seed by seed: what is cut short has pairs
-            [100 * self.trained(found.favourite) for found in both]
-            for both in list(zip(joint, first, strict=True))[: given.trained_seeds]
-        ]
-        for index, coverage in enumerate(COVERAGES if trained else ()):
-            ways = np.array(trained)[:, :, index].T.tolist()
-            print(difference(f"trained favourite at {coverage:g}", ways, unit=" points"))
+        pairs = list(zip(joint, first, strict=True))[: given.trained_seeds]
+        if pairs:
+            self.compare_trained(pairs)
 
 
 def main() -> None:
@@ -167,6 +190,7 @@ def main() -> None:
     parser.add_argument("--trials", type=int, default=80)
     parser.add_argument("--seeds", type=int, default=20)
     parser.add_argument("--boards", type=int, default=len(BOARDS), help="the first so many")
+    parser.add_argument("--coverage", type=float, default=0.7, help="that both ways aim at")
     parser.add_argument("--trained-seeds", type=int, default=5, help="0: nothing is trained")
     parser.add_argument("--steps", type=int, default=1000, help="of final training")
     parser.add_argument("--out", type=Path, help="JSON lines: what was found, and is not redone")

@@ -11,6 +11,7 @@ from setup_default import SharedScorer, search_in_memory
 
 from hybrid_nas.data.dataset import ImageSet
 from hybrid_nas.data.digits import DigitsDataset
+from hybrid_nas.routing.ranking import Curve
 from hybrid_nas.routing.scoring import exact_accuracy
 from hybrid_nas.search.candidate import Candidate
 from hybrid_nas.search.front import judge, pareto_front
@@ -21,9 +22,10 @@ from hybrid_nas.search.settings import SearchSettings
 from hybrid_nas.search.setup import SearchSetup
 from hybrid_nas.search.worker import ScoredPair
 from hybrid_nas.training.recipe import FinalRecipe
-from hybrid_nas.typing import FloatArray
 
 COVERAGES = (0.9, 0.7)
+CURVE = np.linspace(0.3, 1.0, 71)
+"""Coverages at which a trained pair is judged."""
 FRESH = 6000
 """New renderings of the test digits."""
 
@@ -104,8 +106,8 @@ def fresh_images(setup: SearchSetup) -> ImageSet:
     return setup.data.split("test")
 
 
-def trained_accuracy(setup: SearchSetup, candidate: Candidate, steps: int) -> FloatArray:
-    """Hybrid accuracy at each of `COVERAGES` after final training, (coverages,)."""
+def trained_curve(setup: SearchSetup, candidate: Candidate, steps: int) -> Curve:
+    """Hybrid accuracy at the coverages of `CURVE` after final training."""
     target = setup.settings.target_coverage
     trainer = pair_trainer(setup, candidate, COVERAGES, target, FinalRecipe(steps=steps))
     trainer.run()
@@ -115,4 +117,18 @@ def trained_accuracy(setup: SearchSetup, candidate: Candidate, steps: int) -> Fl
     assert cloud is not None
     correct = cloud.predict(images).pred == images.labels
     score = router.send_score(outputs)
-    return np.array([exact_accuracy(score, outputs, correct, c).value for c in COVERAGES])
+    accuracy = [exact_accuracy(score, outputs, correct, c).value for c in CURVE]
+    return Curve(CURVE, np.array(accuracy))
+
+
+def least_latency_ms(curve: Curve, accuracy: float, edge_ms: float, query_ms: float) -> float:
+    """The least mean latency at which a pair is as accurate as asked; infinite if it never is.
+
+    Args:
+        curve: hybrid accuracy over coverage.
+        accuracy: that is asked for.
+        edge_ms: what every input takes on the device.
+        query_ms: what a query adds.
+    """
+    reached = curve.coverage[curve.accuracy >= accuracy - 1e-9]
+    return edge_ms + (1.0 - reached.max()) * query_ms if len(reached) else float("inf")
