@@ -14,7 +14,6 @@ if TYPE_CHECKING:
     from hybrid_nas.routing.costs import QueryCost
     from hybrid_nas.routing.query import Query
     from hybrid_nas.routing.targets import AtMost, Target
-    from hybrid_nas.typing import FloatArray
 
 
 @dataclass(frozen=True)
@@ -48,27 +47,48 @@ class CostFlags:
         return Query(link, self.payload_bytes or 0, self.cloud_ms or 0.0)
 
     def costs(self, base: Path, cloud: Path, position: int, n: int) -> list[QueryCost]:
-        """The costs that are known of a cloud, the `position`-th one given, on n inputs."""
+        """The costs that are known of a cloud, the `position`-th one given, on n inputs.
+
+        A cost is known where that of a query is; a device that says nothing of its own costs 0.
+
+        Raises:
+            InputError: for flags of the device's half alone.
+        """
         from hybrid_nas.routing.costs import ENERGY, LATENCY, PRICE, QueryCost, load_price
 
-        found = []
         query = self.query()
-        times = (self.base_ms, self.uplink_ms, self.cloud_ms)
-        if query is not None or any(time is not None for time in times):
-            own = (self.uplink_ms or 0.0) + (self.cloud_ms or 0.0)
-            send_ms = own if query is None else query.mean_ms
-            found.append(QueryCost(LATENCY, self.base_ms or 0.0, send_ms))
+        send_ms = self._send_ms(query)
+        send_mj = self.query_mj
+        if send_mj is None and query is not None:
+            send_mj = query.energy_mj
         given = self._price_cloud(position)
-        price_base = self.price_base if self.price_base is not None else load_price(base, n)
-        price_cloud = given if given is not None else load_price(cloud, n)
-        if price_base is not None or price_cloud is not None:
-            found.append(QueryCost(PRICE, _or_zero(price_base), _or_zero(price_cloud)))
-        query_mj = self.query_mj
-        if query_mj is None and query is not None:
-            query_mj = query.energy_mj
-        if self.base_mj is not None or query_mj is not None:
-            found.append(QueryCost(ENERGY, self.base_mj or 0.0, query_mj or 0.0))
-        return found
+        send_price = given if given is not None else load_price(cloud, n)
+        own_price = self.price_base if self.price_base is not None else load_price(base, n)
+        for flag, own, send, needed in (
+            ("--base-ms", self.base_ms, send_ms, "--uplink-ms, or --uplink"),
+            ("--price-base", self.price_base, send_price, "--price-cloud"),
+            ("--base-energy", self.base_mj, send_mj, "--query-energy, or energy in --uplink FILE"),
+        ):
+            if own is not None and send is None:  # or every query would count as free
+                raise InputError(f"{flag} alone is no cost: a query has one as well; give {needed}")
+        halves = (
+            (LATENCY, self.base_ms, send_ms),
+            (PRICE, own_price, send_price),
+            (ENERGY, self.base_mj, send_mj),
+        )
+        return [
+            QueryCost(name, 0.0 if own is None else own, send)
+            for name, own, send in halves
+            if send is not None
+        ]
+
+    def _send_ms(self, query: Query | None) -> float | None:
+        """What a query takes; None where neither the uplink nor the cloud has a time."""
+        if query is not None:
+            return query.mean_ms
+        if self.uplink_ms is None and self.cloud_ms is None:
+            return None
+        return (self.uplink_ms or 0.0) + (self.cloud_ms or 0.0)
 
     def check_clouds(self, n_clouds: int) -> None:
         """Refuse prices that are no prices, or not one for each cloud."""
@@ -110,9 +130,9 @@ class TargetFlags:
         if self.accuracy is not None:
             wanted.append(AtLeast(parse_level(self.accuracy, is_share=is_share), measure))
         for flag, name, level, needed in (
-            ("--mean-latency", LATENCY, self.mean_latency_ms, "--base-ms and --uplink-ms"),
+            ("--mean-latency", LATENCY, self.mean_latency_ms, "--uplink-ms and --base-ms"),
             ("--mean-price", PRICE, self.mean_price, "--price-cloud"),
-            ("--mean-energy", ENERGY, self.mean_energy_mj, "--base-energy and --query-energy"),
+            ("--mean-energy", ENERGY, self.mean_energy_mj, "--query-energy and --base-energy"),
         ):
             if level is not None:
                 wanted.append(_budget(flag, name, level, needed, costs))
@@ -144,7 +164,3 @@ def _budget(flag: str, name: str, level: float, needed: str, costs: Sequence[Que
         if cost.name == name:
             return AtMost(level, cost)
     raise InputError(f"{flag} needs to know what an input costs: give {needed}")
-
-
-def _or_zero(price: FloatArray | float | None) -> FloatArray | float:
-    return 0.0 if price is None else price

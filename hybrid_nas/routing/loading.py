@@ -49,7 +49,7 @@ def check_pair(base: ModelOutputs, cloud: ModelOutputs) -> tuple[BoolArray, Bool
     Labels may stand in either; where both have them they must be equal.
 
     Raises:
-        InputError: other lengths, other labels, no labels, or classes that the base does not have.
+        InputError: other lengths, other labels, no labels, or classes that one of them lacks.
     """
     if base.n != cloud.n:
         raise InputError(
@@ -65,6 +65,11 @@ def check_pair(base: ModelOutputs, cloud: ModelOutputs) -> tuple[BoolArray, Bool
                     f"{base.source} has {base.n_classes} classes: both models must number the same "
                     "classes in the same way"
                 )
+    if cloud.scores is not None and int(labels.max()) >= cloud.n_classes:
+        raise InputError(
+            f"labels of {base.source} go up to class {int(labels.max())}, but {cloud.source} has "
+            f"{cloud.n_classes} classes: both models must number the same classes in the same way"
+        )
     return base.pred == labels, cloud.pred == labels
 
 

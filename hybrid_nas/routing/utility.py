@@ -215,7 +215,7 @@ def _read_matrix(path: Path) -> FloatArray:
 
 def _read_rows(path: Path) -> FloatArray:
     try:
-        lines = path.read_text(encoding="utf-8").splitlines()
+        lines = path.read_text(encoding="utf-8-sig").splitlines()  # some save a mark before it
     except FileNotFoundError as error:
         raise InputError(f"{path} does not exist: {_EXPECTED}") from error
     except (OSError, UnicodeDecodeError) as error:

@@ -260,7 +260,16 @@ def test_an_uplink_gives_times_and_answers_in_time(
         (["--accuracy", "1.2"], "'1.2' is no level"),
         (["--accuracy", "high"], "'high' is no level"),
         (["--mean-latency", "1s"], "--mean-latency needs to know what an input costs"),
-        (["--mean-latency", "100ms", "--base-ms", "200"], "without any query it is 200 ms"),
+        (
+            ["--mean-latency", "100ms", "--base-ms", "200", "--uplink-ms", "900"],
+            "without any query it is 200 ms",
+        ),
+        (["--mean-latency", "300ms", "--base-ms", "200"], "--base-ms alone is no cost"),
+        (["--mean-price", "2", "--price-base", "1"], "--price-base alone is no cost"),
+        (
+            ["--mean-energy", "9mJ", "--base-energy", "5mJ", "--uplink-ms", "900"],
+            "--base-energy alone is no cost",
+        ),
         (["--mean-price", "1"], "give --price-cloud"),
         (["--mean-price", "-1", "--price-cloud", "1"], "expected 0 or more"),
         (["--price-cloud", "1", "--price-cloud", "2"], "2 times for 1 clouds"),

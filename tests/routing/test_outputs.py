@@ -135,6 +135,7 @@ def test_labels_may_stand_in_either_file() -> None:
         (ModelOutputs(predicted=LABELS[:3], source="c.npz"), "c.npz has 3 inputs and b.npz 4"),
         (ModelOutputs(predicted=LABELS, labels=LABELS[::-1], source="c.npz"), "differ on 4 of 4"),
         (ModelOutputs(predicted=LABELS + 7, source="c.npz"), "predictions of c.npz go up to"),
+        (ModelOutputs(logits=LOGITS[:, :2], source="c.npz"), "class 2, but c.npz has 2 classes"),
     ],
 )
 def test_a_pair_must_speak_of_the_same_inputs(cloud: ModelOutputs, message: str) -> None:

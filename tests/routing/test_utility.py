@@ -209,14 +209,15 @@ def test_utilities_have_names(text: str, expected: object) -> None:
     assert measure_of(parse_utility(text))[1]
 
 
-@pytest.mark.parametrize("name", ["u.csv", "u.npz"])
+@pytest.mark.parametrize("name", ["u.csv", "bom.csv", "u.npz"])
 def test_a_matrix_is_read_from_a_file(tmp_path: Path, name: str) -> None:
     matrix = np.array([[1.0, -0.5], [0.0, 2.0]])
     path = tmp_path / name
     if name.endswith("npz"):
         np.savez(path, utility=matrix)
     else:
-        path.write_text("# rows: truth\n1, -0.5  # first\n\n0 2\n")
+        encoding = "utf-8-sig" if name == "bom.csv" else "utf-8"  # as Excel's "CSV UTF-8"
+        path.write_text("1, -0.5  # rows: truth\n\n0 2\n", encoding=encoding)
     found = parse_utility(str(path))
     assert isinstance(found, MatrixUtility)
     np.testing.assert_array_equal(found.matrix, matrix)
