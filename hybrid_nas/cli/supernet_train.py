@@ -108,6 +108,7 @@ def run_train(
         if team.any(team.leads and flags.resume is not False and job.is_done()):
             text.print(f"{job.out} has been trained with these settings already", markup=False)
         else:
+            data.check_readable(("train", "score"))  # score is read when training has ended
             trainer = _train(job, flags, text)
     if not team.leads:
         return

@@ -10,6 +10,7 @@ images of one group never lie in different splits, and standard errors are compu
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal, get_args
 
@@ -77,6 +78,13 @@ class Dataset(ABC):
     @abstractmethod
     def split(self, name: Split) -> ImageSet:
         """The images of one split; the same on every call."""
+
+    def check_readable(self, names: Sequence[Split]) -> None:  # noqa: B027 - most need nothing
+        """Read all images of some splits, so that a broken file is found before long work.
+
+        Raises:
+            InputError: naming the first that cannot be read.
+        """
 
     @abstractmethod
     def training_images(self, n: int, seed: int) -> ImageSet:

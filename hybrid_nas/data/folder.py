@@ -2,31 +2,32 @@
 
 from __future__ import annotations
 
-import hashlib
-import io
-from dataclasses import dataclass, field
+from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from PIL import Image, ImageOps
 
 from hybrid_nas.data.folder_groups import group_names_by_csv, group_names_by_regex
+from hybrid_nas.data.image_files import (
+    SUFFIXES,
+    Decoding,
+    FilePixels,
+    Headers,
+    read_headers,
+    upright_size,
+)
 from hybrid_nas.data.resize import check_image_size
 from hybrid_nas.data.splitting import PoolName
 from hybrid_nas.data.stored import Pool, StoredDataset, number_groups
 from hybrid_nas.errors import InputError
-from hybrid_nas.typing import BoolArray, ByteArray, IntArray
+from hybrid_nas.typing import IntArray
 
-SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".webp")
 DEFAULT_LONG_SIDE = 96
 """Images are taken no larger than this unless the user names a size: small boards see little."""
 
-_FORMATS = ("PNG", "JPEG", "BMP", "WEBP")
-_GREY_MODES = {"1", "L", "LA", "La", "I", "I;16", "I;16B", "I;16L"}
 _POOLS: tuple[PoolName, ...] = ("train", "val", "test")
 _OTHER_NAMES_FOR_VAL = ("valid", "validation", "dev")
-# Pillow reports a broken file in any of these ways, depending on the format
-_BROKEN = (OSError, SyntaxError, ValueError, EOFError, Image.DecompressionBombError)
 
 
 @dataclass(frozen=True)
@@ -38,56 +39,13 @@ class _Listing:
     ignored: int
 
 
-@dataclass(frozen=True)
-class _Headers:
-    """What the files of one pool are, without decoding them."""
-
-    sizes: frozenset[tuple[int, int]]
-    grey: bool
-    digest: str
-
-
-@dataclass
-class FilePixels:
-    """Images that are decoded when first asked for, and then kept as uint8.
-
-    Args:
-        paths: the files, in the pool's order.
-        size: (height, width) that every image is resized to.
-        channels: 1 for grey, 3 for red, green, blue.
-        content_digest: digest of the files' names, sizes and bytes.
-    """
-
-    paths: tuple[Path, ...]
-    size: tuple[int, int]
-    channels: int
-    content_digest: str
-    _images: ByteArray = field(init=False, repr=False)
-    _decoded: BoolArray = field(init=False, repr=False)
-
-    def __post_init__(self) -> None:
-        # pages of an empty array take no memory until an image is written to them
-        self._images = np.empty((len(self.paths), *self.size, self.channels), np.uint8)
-        self._decoded = np.zeros(len(self.paths), np.bool_)
-
-    def take(self, index: IntArray) -> ByteArray:
-        """The images at `index`, decoding those not seen before."""
-        for k in np.unique(index[~self._decoded[index]]).tolist():
-            self._images[k] = decode_image(self.paths[k], self.size, self.channels)
-            self._decoded[k] = True
-        return self._images[index]
-
-    def digest(self) -> str:
-        """The digest of the files and of how they are decoded."""
-        recipe = f"{self.content_digest} {self.size} {self.channels}"
-        return hashlib.sha256(recipe.encode()).hexdigest()
-
-
 class FolderDataset(StoredDataset):
     """An image folder.
 
     Files that end in .png, .jpg, .jpeg, .bmp or .webp are images; the pool's order is by class
-    name, then file name. Images stay grey when all are grey and are red-green-blue otherwise.
+    name, then file name. Images stay grey when all are grey and are red-green-blue otherwise;
+    transparent parts become white, and of 16-bit grey images the highest 8 of the bits are kept
+    that the training images use. Both are noted.
 
     Args:
         root: holds ``train/<class>/``, and ``val`` and ``test`` of the same form. Without ``val``,
@@ -116,7 +74,7 @@ class FolderDataset(StoredDataset):
         pools = [pool for pool in _POOLS if (root / pool).is_dir()]
         classes = _class_names(root / "train")
         listings = {pool: _list_images(root / pool, classes) for pool in pools}
-        headers = {pool: _read_headers(root, listing.paths) for pool, listing in listings.items()}
+        headers = {pool: read_headers(root, listing.paths) for pool, listing in listings.items()}
         notes = [
             f"{pool}: {listing.ignored} files that do not end in {', '.join(SUFFIXES)} are ignored"
             for pool, listing in listings.items()
@@ -126,6 +84,8 @@ class FolderDataset(StoredDataset):
         size = image_size or _default_size(listings["train"].paths[0], sizes, notes)
         size = check_image_size(size)
         channels = 1 if all(header.grey for header in headers.values()) else 3
+        decoding = Decoding(size, channels, headers["train"].deep_bits)
+        notes += _pixel_notes(headers, decoding)
         named = _group_names(root, {pool: x.paths for pool, x in listings.items()}, group, notes)
         numbers, group_names = number_groups(
             named, {pool: len(listing.paths) for pool, listing in listings.items()}
@@ -137,7 +97,7 @@ class FolderDataset(StoredDataset):
             image_shape=(*size, channels),
             pools={
                 pool: Pool(
-                    FilePixels(listing.paths, size, channels, headers[pool].digest),
+                    FilePixels(listing.paths, decoding, headers[pool].digest),
                     listing.labels,
                     numbers[pool],
                 )
@@ -148,30 +108,6 @@ class FolderDataset(StoredDataset):
             warnings=notes,
             group_names=group_names,
         )
-
-
-def decode_image(path: Path, size: tuple[int, int], channels: int) -> ByteArray:
-    """Decode one file to uint8 (height, width, channels), upright and resized.
-
-    Raises:
-        InputError: naming the file, if it cannot be decoded to its end.
-    """
-    try:
-        with Image.open(path, formats=_FORMATS) as opened:
-            image = ImageOps.exif_transpose(opened)
-            if image.mode.startswith("I"):  # 16-bit grey: keep the high byte
-                image = Image.fromarray((np.asarray(image).astype(np.int64) >> 8).astype(np.uint8))
-            image = image.convert("L" if channels == 1 else "RGB")
-            if (image.height, image.width) != size:
-                image = image.resize((size[1], size[0]), Image.Resampling.BILINEAR)
-            return np.asarray(image, np.uint8).reshape(*size, channels)
-    except _BROKEN as error:
-        raise _unreadable(path, error) from error
-
-
-def _unreadable(path: Path, error: BaseException) -> InputError:
-    what = " ".join(str(error).split()) or type(error).__name__
-    return InputError(f"{path} cannot be read as an image ({what}): replace or remove it")
 
 
 def _refuse_missing_train(root: Path) -> None:
@@ -224,33 +160,11 @@ def _list_images(folder: Path, classes: tuple[str, ...]) -> _Listing:
     return _Listing(tuple(paths), np.array(labels, np.int64), ignored)
 
 
-def _read_headers(root: Path, paths: tuple[Path, ...]) -> _Headers:
-    """Read every file once: its digest, size and colour; files that are no images are refused."""
-    digest = hashlib.sha256()
-    sizes = set()
-    grey = True
-    for path in paths:
-        try:
-            content = path.read_bytes()
-            with Image.open(io.BytesIO(content), formats=_FORMATS) as image:
-                sizes.add(image.size)
-                grey = grey and image.mode in _GREY_MODES
-        except _BROKEN as error:
-            raise _unreadable(path, error) from error
-        name = path.relative_to(root).as_posix()
-        digest.update(f"{name}\0{len(content)}\0{hashlib.sha256(content).hexdigest()}\n".encode())
-    return _Headers(frozenset(sizes), grey, digest.hexdigest())
-
-
 def _default_size(
     first: Path, sizes: frozenset[tuple[int, int]], notes: list[str]
 ) -> tuple[int, int]:
     """The first image's (height, width), capped; what that does to the images is noted."""
-    try:
-        with Image.open(first, formats=_FORMATS) as opened:
-            width, height = ImageOps.exif_transpose(opened).size
-    except _BROKEN as error:
-        raise _unreadable(first, error) from error
+    height, width = upright_size(first)
     shrink = min(1.0, DEFAULT_LONG_SIDE / max(height, width))
     size = (max(1, round(height * shrink)), max(1, round(width * shrink)))
     if shrink < 1 or len(sizes) > 1:
@@ -260,6 +174,18 @@ def _default_size(
             f"one{capped}; --image-size HxW chooses another"
         )
     return size
+
+
+def _pixel_notes(headers: Mapping[PoolName, Headers], decoding: Decoding) -> list[str]:
+    notes = []
+    transparent = sum(header.transparent for header in headers.values())
+    if transparent:
+        notes.append(f"files with transparency: {transparent}; transparent parts become white")
+    if any(header.deepest > 255 for header in headers.values()):
+        notes.append(
+            f"16-bit images use {decoding.deep_bits} bits in train: the highest 8 of these are kept"
+        )
+    return notes
 
 
 def _group_names(

@@ -21,6 +21,8 @@ from hybrid_nas.data.splitting import Part, PoolLabels, PoolName, plan_splits
 from hybrid_nas.errors import InputError
 from hybrid_nas.typing import ByteArray, IntArray
 
+_BLOCK = 1024
+
 
 class PixelSource(Protocol):
     """Where a pool's images come from."""
@@ -128,6 +130,17 @@ class StoredDataset(Dataset):
             part = self._parts[name]
             self._cache[name] = self._take(part.pool, part.index)
         return self._cache[name]
+
+    def check_readable(self, names: Sequence[Split]) -> None:
+        """Read all images of some splits, a few at a time.
+
+        Raises:
+            InputError: naming the first that cannot be read.
+        """
+        for name in names:
+            part = self._parts[name]
+            for start in range(0, len(part.index), _BLOCK):
+                self._pools[part.pool].pixels.take(part.index[start : start + _BLOCK])
 
     def training_images(self, n: int, seed: int) -> ImageSet:
         """`n` shifted (and mirrored, if `flip`) training images, each equally often."""

@@ -19,6 +19,7 @@ from hybrid_nas.search.progress import ProgressMeter, SearchProgress
 from hybrid_nas.search.provenance import check_unchanged, describe_latency, hashes, versions
 from hybrid_nas.search.reclaim import close_dead
 from hybrid_nas.search.rundir import RunDirectory, StudyPlace
+from hybrid_nas.search.scorer import SEARCH_SPLITS
 from hybrid_nas.search.settings import SearchSettings
 from hybrid_nas.search.setup import SearchSetup
 from hybrid_nas.search.storage import HEARTBEAT_S, open_storage
@@ -48,7 +49,7 @@ class SearchResult:
 
 
 def prepare(settings: SearchSettings, directory: RunDirectory, *, resume: bool) -> SearchSetup:
-    """Check settings, limits and inputs, and write or compare ``run.yaml``; nothing is run.
+    """Check settings, limits and inputs, and write or compare ``run.yaml``; no network is run.
 
     Raises:
         InfeasibleError: nothing fits the limits.
@@ -65,6 +66,7 @@ def prepare(settings: SearchSettings, directory: RunDirectory, *, resume: bool) 
             "--run"
         )
     else:
+        setup.data.check_readable((*SEARCH_SPLITS, "test"))  # test is read after the last trial
         earlier = begin_warm(setup.problem, settings, digests, directory)
         directory.write_settings({**_run_record(setup, digests), **earlier})
     return setup

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from hybrid_nas.data.augment import augment, epoch_order
-from hybrid_nas.data.folder import SUFFIXES, FilePixels
+from hybrid_nas.data.image_files import SUFFIXES, Decoding, FilePixels
 from hybrid_nas.data.resize import resize_images
 from hybrid_nas.data.stored import ArrayPixels, PixelSource
 from hybrid_nas.errors import InputError
@@ -85,7 +85,9 @@ def _from_folder(root: Path, image_shape: tuple[int, int, int]) -> tuple[PixelSo
     for path in paths:
         digest.update(f"{path.relative_to(root).as_posix()}\0{sha256_of_file(path)}\n".encode())
     height, width, channels = image_shape
-    return FilePixels(tuple(paths), (height, width), channels, digest.hexdigest()), len(paths)
+    return FilePixels(tuple(paths), Decoding((height, width), channels), digest.hexdigest()), len(
+        paths
+    )
 
 
 def _from_npz(path: Path, image_shape: tuple[int, int, int]) -> tuple[PixelSource, int]:

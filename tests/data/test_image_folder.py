@@ -10,6 +10,7 @@ import pytest
 from PIL import Image
 
 from hybrid_nas.data.folder import FolderDataset
+from hybrid_nas.data.image_files import Decoding
 from hybrid_nas.errors import InputError
 
 FolderMaker = Callable[..., Path]
@@ -39,16 +40,14 @@ def test_images_and_labels_are_those_of_the_files(make_folder: FolderMaker) -> N
 def test_images_are_decoded_when_asked_for_and_once(
     make_folder: FolderMaker, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from hybrid_nas.data import folder
-
     decoded: list[Path] = []
-    original = folder.decode_image
+    original = Decoding.decode
 
-    def counting(path: Path, size: tuple[int, int], channels: int) -> np.ndarray:
+    def counting(decoding: Decoding, path: Path) -> np.ndarray:
         decoded.append(path)
-        return original(path, size, channels)
+        return original(decoding, path)
 
-    monkeypatch.setattr(folder, "decode_image", counting)
+    monkeypatch.setattr(Decoding, "decode", counting)
     dataset = FolderDataset(make_folder())
     assert decoded == []
     dataset.training_images(5, seed=0)
@@ -78,6 +77,43 @@ def test_sixteen_bit_grey_keeps_its_high_byte(make_folder: FolderMaker) -> None:
     dataset = FolderDataset(root)
     assert dataset.image_shape == (12, 16, 1)
     assert np.array_equal(dataset.split("train").images[0, ..., 0], deep >> 8)
+
+
+def test_sixteen_bit_grey_of_fewer_bits_keeps_the_highest_that_training_uses(
+    make_folder: FolderMaker,
+) -> None:
+    root = make_folder(mode="L")
+    values = np.arange(12 * 16, dtype=np.uint16).reshape(12, 16)
+    for pool, step in (("train", 21), ("val", 42)):  # 12 bits, and brighter ones
+        for path in sorted((root / pool).glob("*/*.png")):
+            Image.fromarray(values * step).save(path)
+    dataset = FolderDataset(root)
+    assert np.array_equal(dataset.split("train").images[0, ..., 0], values * 21 >> 4)
+    other = dataset.split("fit").images[0, ..., 0]
+    assert np.array_equal(other, np.minimum(values * 42 >> 4, 255))
+    assert "16-bit images use 12 bits in train" in " ".join(dataset.warnings)
+
+
+@pytest.mark.parametrize("mode", ["RGBA", "LA", "P"])
+def test_transparent_parts_become_white(make_folder: FolderMaker, mode: str) -> None:
+    root = make_folder(mode="L" if mode == "LA" else "RGB")
+    path = root / "train" / "cat" / "user0_000.png"
+    shape = Image.new("RGBA", (16, 12), (0, 0, 0, 0))
+    shape.paste((0, 0, 0, 255), (4, 3, 8, 9))
+    if mode == "P":
+        indexed = Image.new("P", (16, 12), 0)
+        indexed.putpalette([9, 9, 9, 0, 0, 0])
+        indexed.paste(1, (4, 3, 8, 9))
+        indexed.save(path, transparency=0)
+    else:
+        shape.convert(mode).save(path)
+    dataset = FolderDataset(root)
+    expected = np.full((12, 16), 255, np.uint8)
+    expected[3:9, 4:8] = 0
+    pixels = dataset.split("train").images[0]
+    assert pixels.shape[2] == (1 if mode == "LA" else 3)
+    assert all(np.array_equal(pixels[..., k], expected) for k in range(pixels.shape[2]))
+    assert "files with transparency: 1" in " ".join(dataset.warnings)
 
 
 def test_photos_turned_by_their_exif_tag_are_upright(make_folder: FolderMaker) -> None:
@@ -221,7 +257,8 @@ def test_files_that_are_no_images_are_refused_at_once(
     root = make_folder()
     bad = root / "val" / "dog" / "user3_003.png"
     bad.write_bytes(content)
-    with pytest.raises(InputError, match=r"user3_003\.png cannot be read as an image"):
+    refused = r"user3_003\.png cannot be read as an image \(its content is none of PNG"
+    with pytest.raises(InputError, match=refused):
         FolderDataset(root)
 
 
@@ -232,6 +269,16 @@ def test_a_truncated_image_is_refused_by_name(make_folder: FolderMaker, suffix: 
     content = bad.read_bytes()
     bad.write_bytes(content[: len(content) // 2])
     assert f"{bad} cannot be read as an image" in _refusal(root)
+
+
+def test_what_cannot_be_read_is_found_by_asking_for_its_split(make_folder: FolderMaker) -> None:
+    root = make_folder({"train": 6, "val": 12, "test": 6}, size=(40, 40))
+    bad = root / "test" / "dog" / "user1_001.png"
+    bad.write_bytes(bad.read_bytes()[:200])
+    dataset = FolderDataset(root)
+    dataset.check_readable(("train", "fit", "threshold", "score"))
+    with pytest.raises(InputError, match=r"user1_001\.png cannot be read"):
+        dataset.check_readable(("test",))
 
 
 def test_without_val_the_splits_are_held_out_of_train(make_folder: FolderMaker) -> None:

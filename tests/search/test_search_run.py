@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 import yaml
+from PIL import Image
 
 from hybrid_nas.errors import InfeasibleError, InputError
 from hybrid_nas.hardware.boards import load_board
@@ -225,6 +226,24 @@ class TestRefusals:
         settings = replace(settings_to_resume(copy, {}), cloud=str(other))
         with pytest.raises(InputError, match="the cloud of this run has changed"):
             run_search(settings, copy, resume=True)
+
+    def test_an_image_of_the_test_split_that_is_cut_off(
+        self, tiny: TinyInputs, tmp_path: Path
+    ) -> None:
+        arrays = dict(np.load(tiny.data))
+        for part in ("train", "val", "test"):
+            for k, label in enumerate(arrays[f"y_{part}"]):
+                path = tmp_path / "photos" / part / "abc"[label] / f"{k:03}.png"
+                path.parent.mkdir(parents=True, exist_ok=True)
+                Image.fromarray(arrays[f"x_{part}"][k]).save(path)
+        whole = path.read_bytes()
+        path.write_bytes(whole[: len(whole) // 2])
+        directory = RunDirectory(tmp_path / "a")
+        settings = tiny.settings(data=str(tmp_path / "photos"), cloud="none")
+        with pytest.raises(InputError, match=rf"{path.name} cannot be read as an image"):
+            run_search(settings, directory)
+        path.write_bytes(whole)
+        run_search(replace(settings, trials=2), directory)
 
     def test_a_table_for_another_board(self, tiny: TinyInputs, tmp_path: Path) -> None:
         from hybrid_nas.resources import latency_table_dir
