@@ -107,6 +107,15 @@ def register(app: typer.Typer) -> None:
             str | None,
             typer.Option("--cloud", help="Cloud model: .onnx, .pt, or .npz of predictions."),
         ] = None,
+        cloud_normalisation: Annotated[
+            str | None,
+            typer.Option(
+                "--cloud-normalisation",
+                metavar="NAME|MEAN/STD",
+                help="What an .onnx cloud's float input was trained with: half (-1 .. 1, the "
+                "default), unit (0 .. 1), imagenet, or numbers, e.g. 0.1307/0.3081.",
+            ),
+        ] = None,
         search_cloud: Annotated[
             str | None,
             typer.Option(
@@ -311,6 +320,7 @@ def register(app: typer.Typer) -> None:
             "supernet": supernet,
             "space": space,
             "cloud": "none" if no_cloud else cloud,
+            "cloud_normalisation": cloud_normalisation,
             "search_cloud": search_cloud,
             "cloud_space": cloud_space,
             "routers": tuple(router) if router else None,

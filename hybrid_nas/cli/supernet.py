@@ -100,6 +100,15 @@ def train(
         str | None,
         typer.Option("--teacher", metavar="FILE", help="Cloud model (.pt, .onnx) to learn from."),
     ] = None,
+    teacher_normalisation: Annotated[
+        str,
+        typer.Option(
+            "--teacher-normalisation",
+            metavar="NAME|MEAN/STD",
+            help="What an .onnx teacher's float input was trained with: half, unit, imagenet, or "
+            "numbers.",
+        ),
+    ] = "half",
     unlabelled: Annotated[
         str | None,
         typer.Option(
@@ -148,6 +157,7 @@ def train(
             },
             init=init,
             teacher=teacher,
+            teacher_normalisation=teacher_normalisation,
             unlabelled=unlabelled,
             unlabelled_share=unlabelled_share,
             seed=seed,

@@ -14,6 +14,7 @@ from hybrid_nas.cli.supernet_work import DataFlags, print_subnets
 from hybrid_nas.cli.team import stop_together, training_team
 from hybrid_nas.data.cloud import open_cloud
 from hybrid_nas.data.dataset import Dataset
+from hybrid_nas.data.normalisation import parse_normalisation
 from hybrid_nas.data.stored import StoredDataset
 from hybrid_nas.errors import InputError
 from hybrid_nas.files import sha256_of_file
@@ -51,6 +52,7 @@ class TrainFlags:
     choices: dict[str, tuple[Value, ...]]
     init: Path | None
     teacher: str | None
+    teacher_normalisation: str
     unlabelled: str | None
     unlabelled_share: float
     seed: int
@@ -72,7 +74,11 @@ class TrainFlags:
 
     def job(self, data: Dataset, device: str, team: Team = ALONE) -> TrainingJob:
         """The training, with teacher and unlabelled images opened."""
-        teacher = None if self.teacher is None else open_cloud(self.teacher, data)
+        teacher = None
+        if self.teacher is not None:
+            teacher = open_cloud(
+                self.teacher, data, parse_normalisation(self.teacher_normalisation)
+            )
         unlabelled = None
         if self.unlabelled is not None:
             if teacher is None:

@@ -6,7 +6,6 @@ torch files. Whatever has the members of `CloudModel` will do.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol, runtime_checkable
@@ -14,6 +13,7 @@ from typing import Protocol, runtime_checkable
 import numpy as np
 
 from hybrid_nas.data.dataset import Dataset, ImageSet, Split
+from hybrid_nas.data.normalisation import Normalisation
 from hybrid_nas.errors import InputError
 from hybrid_nas.typing import FloatArray, IntArray
 
@@ -111,17 +111,15 @@ def check_classes(outputs: CloudOutputs, n_classes: int, where: str) -> None:
 def open_cloud(
     spec: str,
     dataset: Dataset,
-    *,
-    mean: Sequence[float] = (0.5,),
-    std: Sequence[float] = (0.5,),
+    normalisation: Normalisation | None = None,
 ) -> CloudModel:
     """Open a cloud model by the path of its file.
 
     Args:
         spec: a path that ends in ``.onnx``, ``.pt`` or ``.npz``.
         dataset: what it will answer for.
-        mean, std: of an ONNX model's float input, in shares of white (255): one value, or one per
-            channel. What the model was trained with; (x / 255 - 0.5) / 0.5 by default.
+        normalisation: of an ONNX model's float input: what it was trained with; -1 .. 1 by
+            default. The others know their own.
 
     Raises:
         InputError: if the file is missing, of no such kind, or does not fit the data set.
@@ -134,13 +132,17 @@ def open_cloud(
     if not path.is_file():
         raise InputError(f"no cloud model at {spec!r}: expected {UNDERSTOOD}")
     if suffix == ".onnx":
-        from hybrid_nas.data.onnx_cloud import Normalisation, OnnxCloud
+        from hybrid_nas.data.onnx_cloud import OnnxCloud
 
         return OnnxCloud(
             path,
             n_classes=len(dataset.classes),
             channels=dataset.image_shape[2],
-            normalisation=Normalisation(tuple(mean), tuple(std)),
+            normalisation=normalisation,
+        )
+    if normalisation not in (None, Normalisation()):
+        raise InputError(
+            f"{spec} is no ONNX model, so that its input needs no normalisation: leave it out"
         )
     if suffix == ".npz":
         from hybrid_nas.data.predictions_cloud import PredictionsCloud

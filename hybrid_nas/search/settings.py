@@ -8,6 +8,7 @@ from dataclasses import asdict, dataclass, fields
 from functools import cached_property
 from typing import Any
 
+from hybrid_nas.data.normalisation import HALF, parse_normalisation
 from hybrid_nas.energy import Battery
 from hybrid_nas.errors import InputError
 from hybrid_nas.routing.delays import FixedDelay
@@ -55,6 +56,7 @@ class SearchSettings:
         board, runtime, table: what costs are computed for; ``table`` is a latency table's file.
         data, supernet, cloud, space: where they come from; None means the bundled ones. `cloud` is
             ``none`` for abstaining classifiers.
+        cloud_normalisation: of an ONNX cloud's input, see `parse_normalisation`.
         search_cloud: the cloud is chosen with the base: a subnet of the supernet of this file or
             id, or of the bases' own (`OWN_SUPERNET`); None leaves it fixed.
         cloud_space: search space of an OFA checkpoint in `search_cloud`.
@@ -99,6 +101,7 @@ class SearchSettings:
     supernet: str | None = None
     space: str | None = None
     cloud: str | None = None
+    cloud_normalisation: str = HALF
     coverages: tuple[float, ...] = DEFAULT_COVERAGES
     target_coverage: float = 0.7
     objectives: tuple[str, ...] = ()
@@ -215,6 +218,9 @@ class SearchSettings:
         return self.cloud_on_device and self.search_cloud is not None
 
     def _check_cloud_choice(self) -> None:
+        parse_normalisation(self.cloud_normalisation)
+        if self.cloud_normalisation != HALF and self.cloud in (None, NO_CLOUD):
+            raise InputError("--cloud-normalisation is of an ONNX model's input: give --cloud too")
         if self.search_cloud is None:
             if self.cloud_space is not None:
                 raise InputError(

@@ -11,6 +11,7 @@ import numpy as np
 
 from hybrid_nas.data.cloud import CloudModel, open_cloud
 from hybrid_nas.data.dataset import Dataset, Split
+from hybrid_nas.data.normalisation import parse_normalisation
 from hybrid_nas.data.resize import parse_image_size
 from hybrid_nas.data.sources import open_dataset
 from hybrid_nas.errors import InputError
@@ -153,7 +154,9 @@ class SearchSetup:
                     "--no-cloud for abstaining classifiers"
                 )
             return open_cloud(str(bundled_cloud_path()), self.data)
-        return open_cloud(settings.cloud, self.data)
+        return open_cloud(
+            settings.cloud, self.data, parse_normalisation(settings.cloud_normalisation)
+        )
 
     @cached_property
     def limits(self) -> Limits:

@@ -16,8 +16,9 @@ from PIL import Image
 from hybrid_nas.data.cloud import CloudModel, CloudOutputs, cloud_outputs, open_cloud
 from hybrid_nas.data.dataset import SPLITS, Dataset, ImageSet
 from hybrid_nas.data.digits import DigitsDataset, Rendering
+from hybrid_nas.data.normalisation import NAMED, Normalisation, parse_normalisation
 from hybrid_nas.data.npz import NpzDataset
-from hybrid_nas.data.onnx_cloud import Normalisation, OnnxCloud
+from hybrid_nas.data.onnx_cloud import OnnxCloud
 from hybrid_nas.data.predictions_cloud import PredictionsCloud
 from hybrid_nas.data.stored import StoredDataset
 from hybrid_nas.errors import InputError
@@ -143,6 +144,40 @@ def test_normalisation_is_applied_and_part_of_the_fingerprint(
         OnnxCloud(path, n_classes=4, channels=3, normalisation=Normalisation((0.5, 0.5), (1.0,)))
     with pytest.raises(InputError, match="std above zero"):
         Normalisation((0.5,), (0.0,))
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("half", Normalisation((0.5,), (0.5,))),
+        ("unit", Normalisation((0.0,), (1.0,))),
+        ("0.1307/0.3081", Normalisation((0.1307,), (0.3081,))),
+        ("0.485,0.456,0.406/0.229,0.224,0.225", NAMED["imagenet"]),
+    ],
+)
+def test_normalisations_have_names_or_numbers(text: str, expected: Normalisation) -> None:
+    assert parse_normalisation(text) == expected
+
+
+@pytest.mark.parametrize("text", ["", "torch", "0.5", "0.5/", "0.5/x", "0.5/0", "nan/1", "1/2/3"])
+def test_other_normalisations_are_refused(text: str) -> None:
+    with pytest.raises(InputError, match="normalisation"):
+        parse_normalisation(text)
+
+
+def test_the_rows_of_a_rounded_softmax_are_still_probabilities(
+    tmp_path: Path, photos: ImageSet, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cloud = OnnxCloud(
+        _write_model(tmp_path / "m.onnx", ("n", 3, 8, 6), softmax=True), n_classes=4, channels=3
+    )
+    exact = cloud.predict(photos)
+    run = cloud._run
+    monkeypatch.setattr(cloud, "_run", lambda images: np.round(run(images) * 256) / 256)
+    rounded = cloud.predict(photos)
+    assert exact.probs is not None and rounded.probs is not None
+    assert rounded.probs == pytest.approx(exact.probs, abs=0.01)
+    assert rounded.probs.sum(axis=1) == pytest.approx(1, abs=1e-12)
 
 
 def test_images_are_resized_to_a_fixed_input(tmp_path: Path, photos: ImageSet) -> None:
@@ -374,12 +409,14 @@ def test_clouds_are_opened_by_the_files_ending(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     model = _write_model(tmp_path / "m.onnx", ("n", 3, 10, 9), classes=3)
-    cloud = open_cloud(str(model), dataset, mean=(0.0,), std=(1.0,))
+    cloud = open_cloud(str(model), dataset, parse_normalisation("0/1"))
     assert isinstance(cloud, OnnxCloud) and cloud.normalisation == Normalisation((0.0,), (1.0,))
     assert len(cloud_outputs(cloud, dataset, "test").pred) == 48
     arrays = {"val_pred": npz_arrays["y_val"], "test_pred": npz_arrays["y_test"]}
     answers = write_npz(arrays, "answers.npz")
     assert isinstance(open_cloud(str(answers), dataset), PredictionsCloud)
+    with pytest.raises(InputError, match=r"answers\.npz is no ONNX model"):
+        open_cloud(str(answers), dataset, NAMED["imagenet"])
     ours = _CountingCloud()
     stand_in = types.ModuleType("hybrid_nas.supernet.cloud")
     stand_in.open_supernet_cloud = lambda path: ours  # type: ignore[attr-defined]

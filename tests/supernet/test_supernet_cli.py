@@ -96,8 +96,8 @@ def test_the_command_trains_what_the_recipe_s_defaults_train(
 def test_a_full_length_training_uses_the_recipe_s_own_warm_up() -> None:
     flags = TrainFlags(
         space="mcunet", out=Path("x"), steps=5600, batch=64, rate=0.1, warm_share=0.15,
-        random_subnets=2, choices={}, init=None, teacher=None, unlabelled=None,
-        unlabelled_share=0.5, seed=0, resume=None,
+        random_subnets=2, choices={}, init=None, teacher=None,
+        teacher_normalisation="half", unlabelled=None, unlabelled_share=0.5, seed=0, resume=None,
     )  # fmt: skip
     assert flags.recipe() == TrainingRecipe(
         steps=5600, peak_rate=0.1, warm_share=0.15, batch=64, random_subnets=2
