@@ -1,8 +1,8 @@
 """Guarantees for the pair, calibrated where nothing was chosen, and what the test split says.
 
 The ``threshold`` split calibrates: routers never see its labels, and the search chose pairs by
-another one. The ``score`` split, which the search did look at, only says where a sequence of tests
-starts.
+another one (where it did not, there are no guarantees). The ``score`` split, which the search did
+look at, only says where a sequence of tests starts.
 """
 
 from __future__ import annotations
@@ -63,10 +63,12 @@ def calibrate_promises(promises: Sequence[Promise], subject: Subject) -> list[Gu
     """Thresholds for promises; the test split is not looked at.
 
     Raises:
-        InputError: a promise that the ``threshold`` split cannot support.
+        InputError: a promise that the ``threshold`` split cannot support, or a search that looked
+            at it.
     """
     if not promises:
         return []
+    subject.pair.check_calibration()
     inputs, elsewhere = scored_inputs(subject, "threshold"), scored_inputs(subject, "score")
     return [
         calibrate(

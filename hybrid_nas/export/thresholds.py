@@ -25,10 +25,12 @@ def calibrate_on_device(promises: Sequence[Promise], exported: ExportedPair) -> 
     where a sequence of tests starts.
 
     Raises:
-        InputError: a promise that the ``threshold`` split cannot support, or a base without int8.
+        InputError: a promise that the ``threshold`` split cannot support, a search that looked at
+            it, or a base without int8.
     """
     if not promises:
         return []
+    exported.subject.pair.check_calibration()
     if exported.device is None:
         raise InputError("--guarantee needs a base with an int8 version: this one has none")
     inputs, elsewhere = _scored(exported, "threshold"), _scored(exported, "score")

@@ -12,7 +12,8 @@ becomes u(g, y) - u(b, y), and a hybrid's figure the mean utility.
 
       recall - lambda (false-alarm rate - F),
 
-  which for lambda the slope of the ROC curve at F is the recall at exactly F, to first order.
+  which for lambda the slope of the ROC curve at F is the recall at exactly F, to first order. Where
+  a model's own false alarms are far below F, lambda is no more than takes its recall to 1 there.
 """
 
 from __future__ import annotations
@@ -30,7 +31,7 @@ from hybrid_nas.routing.detectors import detector_score, roc_slope, unseen_alarm
 from hybrid_nas.routing.folds import group_folds
 from hybrid_nas.routing.outputs import ModelOutputs
 from hybrid_nas.routing.rewards import ACCURACY, UTILITY, Rewards, make_rewards
-from hybrid_nas.typing import FloatArray, IntArray
+from hybrid_nas.typing import BoolArray, FloatArray, IntArray
 
 MATRIX_KEY = "utility"
 """The key of the matrix in an ``.npz`` file."""
@@ -115,6 +116,7 @@ class RecallUtility:
         ]
         score = scores[1] if scores[1] is not None else scores[0]
         price = 0.0 if score is None else roc_slope(score, positive, self.false_alarm_rate)
+        price = min(price, *(self._steepest(alarm, positive) for alarm in alarms))
         per_positive = positive * (len(labels) / n_positive)
         per_negative = ~positive * (len(labels) / n_negative)
         worth = per_positive - price * per_negative
@@ -129,6 +131,11 @@ class RecallUtility:
                 "false_alarm_rate": (per_negative * alarms[0], per_negative * alarms[1]),
             },
         )
+
+    def _steepest(self, alarms: BoolArray, positive: BoolArray) -> float:
+        """The slope that takes a model's recall to 1 at the rate, where it has fewer alarms."""
+        spare = self.false_alarm_rate - float(alarms[~positive].mean())
+        return (1.0 - float(alarms[positive].mean())) / spare if spare > 0.0 else float("inf")
 
     def _class(self, labels: IntArray) -> int:
         present, counts = np.unique(labels, return_counts=True)

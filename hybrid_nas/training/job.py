@@ -98,6 +98,22 @@ class RunPair:
         """What the run charged this pair, queries to its own cloud included."""
         return self.setup.scorer.prices_of(self.candidate)
 
+    def check_calibration(self) -> None:
+        """Refuse guarantees where the search chose pairs by the ``threshold`` split.
+
+        Under a bound on the loss its labels decide each candidate's coverage: the best of many is
+        then luckier there than elsewhere, and what it calibrates would be broken too often.
+
+        Raises:
+            InputError: the run was under ``--max-loss``.
+        """
+        if self.setup.settings.regime == "loss":
+            raise InputError(
+                f"--guarantee: {self.directory.path} chose its pairs by the threshold split "
+                "(--max-loss), which a guarantee must not be calibrated on; search without it, or "
+                "give 'hybrid-nas route --guarantee' both models' outputs on other images"
+            )
+
     @property
     def folder(self) -> Path:
         """Where the trained pair goes."""

@@ -21,6 +21,8 @@ from hybrid_nas.routing.baselines import CONFIDENCE_BASELINES
 from hybrid_nas.search.rundir import RunDirectory
 from hybrid_nas.training.int8_base import save_base
 from hybrid_nas.training.job import RunPair
+from tests.evaluation.conftest import make_run
+from tests.search.conftest import TinyInputs
 
 PNG = b"\x89PNG"
 QUICK = ("--no-shift", "--threads", "1", "--device", "cpu")
@@ -222,6 +224,14 @@ def test_guarantees_are_calibrated_before_the_test_split_is_looked_at(
     n = len(calibration)
     assert ((calibration > queries["threshold"]).sum() + 1) / (n + 1) <= 0.4
     assert loss["test"]["within"] and loss["bound"] <= 0.9
+
+
+def test_no_guarantee_where_the_search_looked_at_the_threshold_split(
+    capsys: pytest.CaptureFixture[str], tiny: TinyInputs, tmp_path: Path
+) -> None:
+    run = make_run(tiny, tmp_path / "run", max_loss=20.0)
+    _, err = evaluate(capsys, run, *QUICK, "--guarantee", "queries<=0.4", status=2)
+    assert "chose its pairs by the threshold split (--max-loss)" in err
 
 
 def test_a_cloud_of_predictions_is_left_out_of_changed_images(

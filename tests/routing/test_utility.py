@@ -196,6 +196,21 @@ def test_routing_for_a_utility_beats_routing_for_accuracy(simulate: Simulate) ->
     assert plain.accuracy == pytest.approx(known.accuracy)
 
 
+def test_no_model_has_a_recall_above_one_though_its_false_alarms_are_few() -> None:
+    rng = np.random.default_rng(3)
+    labels = rng.integers(0, 4, 4000)
+    score = np.eye(4)[labels] * 1.5 + rng.normal(size=(4000, 4))
+    answers = np.where(
+        rng.random(4000) < 0.03, (labels + 1) % 4, labels
+    )  # hardly any alarm is false
+    base = ModelOutputs(labels=labels, logits=score)
+    cloud = ModelOutputs(labels=labels, predicted=answers)
+    rewards = RecallUtility(0.2, 1)(base, cloud, labels, None)
+    figures = [rewards.of(np.full(4000, share)).mean() for share in (0.0, 1.0)]
+    assert rewards.figures["false_alarm_rate"][1].mean() < 0.02
+    assert figures[0] < rewards.figures["recall"][1].mean() < figures[1] <= 1.0 + 1e-9
+
+
 @pytest.mark.parametrize(
     ("text", "expected"),
     [
