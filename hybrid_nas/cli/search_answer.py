@@ -64,10 +64,11 @@ def _answer(pairs: Sequence[Figures], settings: SearchSettings) -> str:
     at, score = pair["point"]["test"], pair["point"]["score"]
     loss = f"{abs(100 * at['loss']):.1f} ± {100 * at['loss_stderr']:.1f} points"
     side = "below" if at["loss"] >= 0 else "above"
-    chosen_at = percent(score["accuracy"])
+    chosen_at, mean_ms = percent(score["accuracy"]), at["mean_latency_ms"]
+    takes = "" if mean_ms is None else f"takes {format_ms(mean_ms)} on average "  # without a table
     return (
         f"Pair {pair['id']}: it asks the cloud for {percent(1 - at['coverage'])} of the inputs, "
-        f"takes {format_ms(at['mean_latency_ms'])} on average and reaches "
+        f"{takes}and reaches "
         f"{percent(at['accuracy'])} ± {100 * at['stderr']:.1f} on the test split, {loss} {side} "
         f"{_measure(settings)} alone (score split, on which it was chosen: {chosen_at})."
     )

@@ -16,7 +16,7 @@ from hybrid_nas.report.write import write_report
 from hybrid_nas.search.complete import complete
 from hybrid_nas.search.run import run_search, settings_to_resume
 from hybrid_nas.search.rundir import RunDirectory, last_run, new_run_name
-from hybrid_nas.search.settings import SearchSettings
+from hybrid_nas.search.settings import NO_CLOUD, SearchSettings
 from hybrid_nas.search.setup import SearchSetup
 
 if TYPE_CHECKING:
@@ -26,6 +26,21 @@ if TYPE_CHECKING:
 
 RUNS = Path("runs")
 _MAY_DIFFER_ON_RESUME = ("trials", "time_budget_s", "patience", "jobs", "threads")
+_FLAGS = {
+    "sram_bytes": "sram",
+    "flash_bytes": "flash",
+    "latency_ms": "latency",
+    "mean_latency_ms": "mean-latency",
+    "mean_energy_mj": "mean-energy",
+    "objectives": "objective",
+    "routers": "router",
+    "coverages": "coverage",
+    "power_mw": "board-power",
+    "sleep_mw": "sleep-power",
+    "reserve_sram_bytes": "reserve-sram",
+    "reserve_flash_bytes": "reserve-flash",
+}
+"""Flags that are called otherwise than the settings they give."""
 
 
 def run_search_command(
@@ -48,8 +63,9 @@ def run_search_command(
     if resume:
         refused = [name for name in given if name not in _MAY_DIFFER_ON_RESUME]
         if refused:
+            flag = _flag(refused[0], given)
             raise InputError(
-                f"--resume goes on with the run's own settings: leave out {refused[0]} "
+                f"--resume goes on with the run's own settings: leave out {flag} "
                 "(only --trials, --time-budget, --patience, --jobs and --threads may differ)"
             )
         directory = RunDirectory(run or last_run(RUNS))
@@ -88,6 +104,13 @@ def run_search_command(
     people.print(result.ended, markup=False)
     render_front(people, result.document, directory.path)
     render_answer(people, result.document, settings)
+
+
+def _flag(name: str, given: dict[str, Any]) -> str:
+    """The flag that a setting was given by."""
+    if (name, given[name]) == ("cloud", NO_CLOUD):
+        return "--no-cloud"
+    return "--" + _FLAGS.get(name, name.replace("_", "-"))
 
 
 def _by_budget(

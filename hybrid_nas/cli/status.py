@@ -74,7 +74,7 @@ def _show_live(watcher: Watcher) -> None:
 
     state = watcher()
     with Live(_page(state), console=out_console(), auto_refresh=False) as live:
-        while state.trials["complete"] < state.wanted:
+        while state.ended is None and state.trials["complete"] < state.wanted:
             time.sleep(_EVERY_S)
             state = watcher()
             live.update(_page(state), refresh=True)
@@ -93,7 +93,7 @@ def _page(state: SearchStatus) -> Group:
         f"{state.study}: {done} of {state.wanted} candidates scored, {counts}",
         f"best {state.objective} {best}, {state.front} on the front, hypervolume "
         f"{state.hypervolume:.4f}",
-        _pace(state),
+        _pace(state) if state.ended is None else f"ended: {state.ended}",
     ]
     columns = ["machine", "process", "since (UTC)", "trial", "scoring s", "heartbeat s ago"]
     rows = [

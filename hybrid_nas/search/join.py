@@ -25,6 +25,8 @@ from hybrid_nas.search.storage import HEARTBEAT_S, create_study, load_study, ope
 
 RECORD = "search"
 """User attribute of a study: its `StudyRecord`."""
+ENDED = "ended"
+"""User attribute of a study: why the search has ended, or None while it has not."""
 FILES = {
     "data": "--data",
     "supernet": "--supernet",

@@ -75,6 +75,8 @@ class Prices:
             sleep_mw=settings.sleep_mw,
         )
         asked = " ".join(settings.objectives)
+        if prices.query is None and "mean-macs" in asked:
+            prices = replace(prices, cloud_macs=0)  # the device's are all there are
         if "mean-energy" in asked or settings.mean_energy_mj or settings.battery:
             prices._require_energy(settings)
         needs_macs = "mean-macs" in asked and settings.search_cloud is None

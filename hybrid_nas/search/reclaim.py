@@ -3,7 +3,7 @@
 Optuna does both by heartbeats. Two cases remain. A process that dies between the making of its
 trial and the first heartbeat would leave it running for ever. And where there are no heartbeats
 (Optuna's journal), or no time to wait for one (a search that is resumed), the machine itself is
-asked whether the process still lives.
+asked whether the process still lives (`signing` has it say so before it thinks).
 """
 
 from __future__ import annotations
@@ -27,12 +27,14 @@ from hybrid_nas.search.storage import heartbeat_ages, silent_for_s
 
 WORKER = "worker"
 """User attribute of a trial: the `Identity` that scores it."""
+MAKER = "search:maker"
+"""System attribute of a trial: the `Identity` that decides on it, written before it does."""
 _DECIDED_WITHIN_S = 300.0  # without heartbeats: no sampler takes so long
 
 
 def worker_of(trial: FrozenTrial) -> Identity | None:
-    """Who scores a trial; None if it was not decided before the trial ended."""
-    plain: Any = trial.user_attrs.get(WORKER)
+    """Who scores a trial, or thinks about it; None in the moment after its making."""
+    plain: Any = trial.user_attrs.get(WORKER) or trial.system_attrs.get(MAKER)
     return None if plain is None else Identity.from_dict(plain)
 
 
@@ -47,6 +49,7 @@ def give_back(study: Study, trial: FrozenTrial) -> None:
     again = copy(trial)
     again.user_attrs = {CANDIDATE: trial.user_attrs[CANDIDATE]}
     again.system_attrs = deepcopy(trial.system_attrs)  # Optuna appends to the history in it
+    again.system_attrs.pop(MAKER, None)  # or it would be taken for a dead one's, once begun
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ExperimentalWarning)
         RetryHeartbeatStaleTrialCallback(max_retry=MOST_RETRIES)(study, again)

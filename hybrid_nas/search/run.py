@@ -13,7 +13,7 @@ from hybrid_nas.errors import InfeasibleError, InputError
 from hybrid_nas.hardware.feasible import nearest_feasible
 from hybrid_nas.routing.designs import design
 from hybrid_nas.search.jobs import Crew, Post
-from hybrid_nas.search.join import StudyRecord, open_study
+from hybrid_nas.search.join import ENDED, StudyRecord, open_study
 from hybrid_nas.search.patience import Patience
 from hybrid_nas.search.progress import ProgressMeter, SearchProgress
 from hybrid_nas.search.provenance import check_unchanged, describe_latency, hashes, versions
@@ -22,7 +22,7 @@ from hybrid_nas.search.rundir import RunDirectory, StudyPlace
 from hybrid_nas.search.scorer import SEARCH_SPLITS
 from hybrid_nas.search.settings import SearchSettings
 from hybrid_nas.search.setup import SearchSetup
-from hybrid_nas.search.storage import HEARTBEAT_S, open_storage
+from hybrid_nas.search.storage import HEARTBEAT_S, load_study, open_storage
 from hybrid_nas.search.storage_url import without_password
 from hybrid_nas.search.warm import begin_warm, store_warm_start
 from hybrid_nas.search.worker import Worker
@@ -175,6 +175,8 @@ def run_search(
             _check_free(place, may_exist=study is not None)
         setup = prepare(settings, directory, resume=resume)
         record = directory.read_settings()
+        if record.get("storage", {}).get("begun"):
+            _check_still_there(place, directory)
         worker = _begin(setup, directory, place, record["hashes"], heartbeat_s, resume)
         meter = None if report is None else ProgressMeter(setup.problem, settings, report)
         own = StudyRecord.required(worker.study)
@@ -182,6 +184,7 @@ def run_search(
         with Crew(post, settings.jobs - 1) as crew:
             ended = worker.run(meter, stop)
             died = crew.wait()
+        worker.study.set_user_attr(ENDED, ended)
         if died:
             ended += f" ({died} of {settings.jobs} worker processes died)"
         document = write_documents(worker, setup, directory)
@@ -190,7 +193,7 @@ def run_search(
             {
                 **_without_schema(record),
                 "settings": settings.to_dict(),
-                "storage": place.to_dict(),
+                "storage": {**place.to_dict(), "begun": True},
                 "finished": datetime.now(UTC).isoformat(timespec="seconds"),
                 "seconds": round(seconds, 1),
                 "ended": ended,
@@ -207,6 +210,15 @@ def _check_free(place: StudyPlace, *, may_exist: bool) -> None:
             f"--storage {without_password(place.url)} holds a study {place.name!r} already: join "
             f"it by --study {place.name}, go on with its run by --resume, or choose another --run"
         )
+
+
+def _check_still_there(place: StudyPlace, directory: RunDirectory) -> None:
+    """Refuse to begin again from nothing where a resumed run's candidates are not to be found."""
+    if not place.outside and not directory.study.is_file():
+        raise InputError(
+            f"{directory.study} is gone, and with it all that was scored: start a new run"
+        )
+    load_study(open_storage(place.url, create=False), place.name, place.url)
 
 
 def _begin(
@@ -233,6 +245,13 @@ def _begin(
         heartbeat_s = record.heartbeat_s
     if record is None or resume:
         StudyRecord.of_setup(setup, digests, heartbeat_s).store(study)
+    study.set_user_attr(ENDED, None)
+    directory.write_settings(
+        {
+            **_without_schema(directory.read_settings()),
+            "storage": {**place.to_dict(), "begun": True},
+        }
+    )
     close_dead(study, alone=not place.outside)
     enough = Patience(setup.problem, setup.settings)
     return Worker(study, setup.problem, setup.scorer, setup.settings, enough=enough)

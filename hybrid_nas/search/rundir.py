@@ -15,7 +15,7 @@ import yaml
 
 from hybrid_nas.errors import InputError
 from hybrid_nas.files import atomic_write
-from hybrid_nas.search.storage_url import sqlite_url, without_password
+from hybrid_nas.search.storage_url import absolute_url, sqlite_url, without_password
 from hybrid_nas.yaml_documents import file_yaml
 
 SCHEMA = "hybrid-nas/run/1"
@@ -96,7 +96,7 @@ class RunDirectory:
                 )
         if url is None:
             return StudyPlace(sqlite_url(self.study), name, outside=False)
-        return StudyPlace(url, name, outside=True)
+        return StudyPlace(absolute_url(url), name, outside=True)
 
     def write_settings(self, document: dict[str, Any]) -> None:
         """Write ``run.yaml``."""

@@ -141,8 +141,11 @@ class SearchSettings:
         for coverage in (*self.coverages, self.target_coverage):
             if not 0 < coverage <= 1:
                 raise InputError(f"a coverage lies in (0, 1] (got {coverage:g})")
-        if self.target_coverage not in self.coverages:
-            object.__setattr__(self, "coverages", (*self.coverages, self.target_coverage))
+        # figures are stored by coverages of six digits
+        target = float(format(self.target_coverage, "g"))
+        told = (*(float(format(coverage, "g")) for coverage in self.coverages), target)
+        object.__setattr__(self, "target_coverage", target)
+        object.__setattr__(self, "coverages", tuple(dict.fromkeys(told)))
         self._check_cloud_choice()
         self._check_regime()
         meant = objectives_of(

@@ -12,7 +12,7 @@ import numpy as np
 from optuna.study import Study
 from optuna.trial import FrozenTrial, TrialState
 
-from hybrid_nas.search.join import StudyRecord
+from hybrid_nas.search.join import ENDED, StudyRecord
 from hybrid_nas.search.objectives import OBJECTIVES
 from hybrid_nas.search.pareto import RunningFront
 from hybrid_nas.search.progress import Box
@@ -59,6 +59,7 @@ class SearchStatus:
         objective, best: the first objective and its best value; None before the first candidate.
         front: pairs that no other beats.
         hypervolume: share of the box that they dominate, as in the progress of ``search``.
+        ended: why the search has ended, or None; also while somebody goes on with it.
         seconds_left: at that pace; None where nobody is scoring, or none is known.
     """
 
@@ -71,6 +72,7 @@ class SearchStatus:
     best: float | None
     front: int
     hypervolume: float
+    ended: str | None
     seconds_left: float | None
     schema: str = SCHEMA
 
@@ -116,6 +118,7 @@ class Watcher:
             best=first.loss(float(front[:, 0].min())) if len(front) else None,
             front=len(front),
             hypervolume=self._box.share(front) if len(front) else 0.0,
+            ended=None if workers else self.study.user_attrs.get(ENDED),
             seconds_left=left,
         )
 

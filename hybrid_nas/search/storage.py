@@ -22,7 +22,6 @@ from __future__ import annotations
 import time
 import warnings
 from collections.abc import Callable, Sequence
-from pathlib import Path
 from typing import Any
 
 import optuna
@@ -37,7 +36,7 @@ from hybrid_nas.errors import InputError
 from hybrid_nas.search.objectives import Direction
 from hybrid_nas.search.storage_journal import JournalFile
 from hybrid_nas.search.storage_rdb import Database
-from hybrid_nas.search.storage_url import JOURNAL, sqlite_url, without_password
+from hybrid_nas.search.storage_url import JOURNAL, file_of, sqlite_url, without_password
 
 HEARTBEAT_S = 20
 GRACE = 3
@@ -99,10 +98,9 @@ def _open_database(url: str, heartbeat_s: int, give_back: GiveBack | None) -> Da
 
 
 def _check_there(url: str) -> None:
-    for prefix in ("sqlite:///", JOURNAL):
-        path = Path(url.removeprefix(prefix))
-        if url.startswith(prefix) and not path.is_file():
-            raise InputError(f"--storage {url}: no file {path}")
+    path = file_of(url)
+    if path is not None and not path.is_file():
+        raise InputError(f"--storage {url}: no file {path}")
 
 
 def _cannot_open(url: str, error: Exception) -> InputError:

@@ -10,6 +10,7 @@ asked again for a while: a server may be started anew, or have cut a sleeper off
 
 from __future__ import annotations
 
+import math
 import time
 from bisect import insort
 from collections.abc import Callable
@@ -33,6 +34,7 @@ from hybrid_nas.search.sampler import CANDIDATE, SpaceExhaustedError
 from hybrid_nas.search.score import FIGURES, PairFigures
 from hybrid_nas.search.scorer import Scorer
 from hybrid_nas.search.settings import SearchSettings
+from hybrid_nas.search.signing import SigningSampler
 from hybrid_nas.search.storage_url import without_password
 
 _LOOK_AGAIN_S = 0.25
@@ -77,6 +79,7 @@ class Worker:
         self.done_here, self._enough = 0, enough
         self._leave, self._reclaim = leave or Leave(), Reclaimer(study)
         self._identity = Identity.here().to_dict()
+        study.sampler = SigningSampler(study.sampler, self._identity)
         self._known: dict[int, ScoredPair] = {}
         self._order: list[int] = []
         self._begun, self._reported = 0.0, -1
@@ -253,9 +256,20 @@ def _storage_failed(error: Exception) -> HybridNasError:
 
 
 def objective_values(figures: PairFigures, settings: SearchSettings) -> tuple[float, ...]:
-    """What the study optimises, in the order of its directions."""
+    """What the study optimises, in the order of its directions.
+
+    Raises:
+        HybridNasError: one of them is not known for these settings.
+    """
     coverage = settings.target_coverage
-    return tuple(OBJECTIVES[name].read(figures, coverage) for name in settings.objectives)
+    values = tuple(OBJECTIVES[name].read(figures, coverage) for name in settings.objectives)
+    for name, value in zip(settings.objectives, values, strict=True):
+        if math.isnan(value):  # Optuna would fail the trial, and the search begin another for ever
+            raise HybridNasError(
+                f"objective {name} has no value for a candidate that was scored: leave it out, "
+                "or say what it takes (a cloud, a latency table, --board-power)"
+            )
+    return values
 
 
 def losses(pairs: list[ScoredPair], objectives: tuple[str, ...]) -> np.ndarray:

@@ -110,4 +110,9 @@ def test_the_table_names_the_report(
     assert "3 candidates scored" in out
     assert "report.html" in out
     refusal = refused(capsys, "--resume", "--run", str(run), "--seed", "3")
-    assert "seed" in refusal
+    assert "leave out --seed" in refusal
+    assert "leave out --sram" in refused(capsys, "--resume", "--run", str(run), "--sram", "9KB")
+    assert "leave out --no-cloud" in refused(capsys, "--resume", "--run", str(run), "--no-cloud")
+    assert "leave out --objective" in refused(
+        capsys, "--resume", "--run", str(run), "--objective", "flash"
+    )

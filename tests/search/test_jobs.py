@@ -161,6 +161,17 @@ class TestStatus:
         assert main(["status", "--storage", url, "--watch"]) == 0  # ends with the search
         assert f"{_BEGUN} of {_BEGUN} candidates scored" in capsys.readouterr().out
 
+    def test_of_a_search_that_has_ended_early(
+        self, tiny: TinyInputs, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        directory = RunDirectory(tmp_path / "a")
+        ended = run_search(tiny.settings(trials=60, patience=5), directory).ended
+        assert main(["status", str(directory.path), "--json"]) == 0
+        found = json.loads(capsys.readouterr().out)
+        assert found["ended"] == ended and found["trials"]["complete"] < 60
+        assert main(["status", str(directory.path), "--watch"]) == 0
+        assert f"ended: {ended}" in capsys.readouterr().out.replace("\n", " ")
+
     def test_shows_who_scores(self, shared: str) -> None:
         """Asked while a worker scores, through a storage of its own."""
         watcher, seen = Watcher(load_study(open_storage(shared), "s", shared)), []

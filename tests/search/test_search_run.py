@@ -13,7 +13,7 @@ import pytest
 import yaml
 from PIL import Image
 
-from hybrid_nas.errors import InfeasibleError, InputError
+from hybrid_nas.errors import HybridNasError, InfeasibleError, InputError
 from hybrid_nas.hardware.boards import load_board
 from hybrid_nas.hardware.estimate import estimate
 from hybrid_nas.hardware.runtimes import load_runtime
@@ -21,6 +21,7 @@ from hybrid_nas.report.write import write_report
 from hybrid_nas.routing.designs import design
 from hybrid_nas.search.front import pareto_front
 from hybrid_nas.search.join import open_study
+from hybrid_nas.search.prices import Prices
 from hybrid_nas.search.run import run_search, settings_to_resume
 from hybrid_nas.search.rundir import RunDirectory
 from hybrid_nas.search.setup import SearchSetup
@@ -203,7 +204,66 @@ def test_memory_objectives_need_no_latency_table(tiny: TinyInputs, tmp_path: Pat
     assert read(directory.pareto)["latency_table"] is None
 
 
+def test_macs_without_a_cloud_are_the_device_s(tiny: TinyInputs, tmp_path: Path) -> None:
+    directory = RunDirectory(tmp_path / "a")
+    settings = tiny.settings(cloud="none", objectives=("accuracy", "mean-macs"), trials=3)
+    run_search(settings, directory)
+    for pair in read(directory.pareto)["pairs"]:
+        assert pair["test"]["0.7"]["mean_macs"] == pair["base"]["macs"]
+
+
+def test_a_coverage_of_many_digits_is_one_of_six(tiny: TinyInputs, tmp_path: Path) -> None:
+    directory = RunDirectory(tmp_path / "a")
+    settings = tiny.settings(coverages=(2 / 3, 0.6666667, 0.5), target_coverage=2 / 3, trials=3)
+    assert (settings.coverages, settings.target_coverage) == ((0.666667, 0.5), 0.666667)
+    run_search(settings, directory)
+    assert set(read(directory.pareto)["pairs"][0]["test"]) == {"0.666667", "0.5"}
+
+
+@pytest.mark.parametrize("name", ["is it?", "50% {x}", "50%20", "#1 é"])
+def test_a_run_may_have_any_name(tiny: TinyInputs, tmp_path: Path, name: str) -> None:
+    directory = RunDirectory(tmp_path / name)
+    run_search(tiny.settings(trials=2), directory)
+    run_search(settings_to_resume(directory, {"trials": 3}), directory, resume=True)
+    assert len(tried(directory)) == 3 and directory.study.is_file()
+    assert [path.name for path in tmp_path.iterdir()] == [name]
+
+
+def test_resumed_elsewhere_it_finds_its_storage(
+    tiny: TinyInputs, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    directory = RunDirectory(tmp_path / "a")
+    monkeypatch.chdir(tmp_path)
+    run_search(tiny.settings(trials=2), directory, storage_url="sqlite:///own.db")
+    (tmp_path / "elsewhere").mkdir()
+    monkeypatch.chdir(tmp_path / "elsewhere")
+    run_search(settings_to_resume(directory, {"trials": 3}), directory, resume=True)
+    assert len(tried(directory)) == 3 and not list(Path().iterdir())
+
+
 class TestRefusals:
+    def test_to_begin_again_from_nothing(
+        self, tiny: TinyInputs, finished: RunDirectory, tmp_path: Path
+    ) -> None:
+        copy = RunDirectory(tmp_path / "a")
+        shutil.copytree(finished.path, copy.path)
+        settings, before = settings_to_resume(copy, {"trials": 9}), copy.trials.read_bytes()
+        for url in (f"sqlite:///{tmp_path}/typo.db", f"journal:///{tmp_path}/typo.log"):
+            with pytest.raises(InputError, match=r"no file .*typo"):
+                run_search(settings, copy, storage_url=url, resume=True)
+        copy.study.unlink()
+        with pytest.raises(InputError, match=r"study\.db is gone"):
+            run_search(settings, copy, resume=True)
+        assert copy.trials.read_bytes() == before and not list(tmp_path.glob("typo*"))
+
+    def test_an_objective_that_is_not_known(
+        self, tiny: TinyInputs, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(Prices, "_mean_macs", lambda *_: None)
+        settings = tiny.settings(cloud="none", objectives=("accuracy", "mean-macs"))
+        with pytest.raises(HybridNasError, match="mean-macs has no value"):
+            run_search(settings, RunDirectory(tmp_path / "a"))
+
     def test_nothing_fits(self, tiny: TinyInputs, tmp_path: Path) -> None:
         directory = RunDirectory(tmp_path / "a")
         with pytest.raises(InfeasibleError, match=r"flash limit binds.*--flash \d+KB"):

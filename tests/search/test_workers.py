@@ -24,7 +24,7 @@ from hybrid_nas.search.candidate import Candidate
 from hybrid_nas.search.identity import Identity
 from hybrid_nas.search.join import open_study
 from hybrid_nas.search.leave import Leave
-from hybrid_nas.search.reclaim import WORKER, Reclaimer, close_dead
+from hybrid_nas.search.reclaim import MAKER, WORKER, Reclaimer, close_dead, worker_of
 from hybrid_nas.search.sampler import CANDIDATE
 from hybrid_nas.search.score import PairFigures
 from hybrid_nas.search.settings import SearchSettings
@@ -235,6 +235,32 @@ class TestReclaim:
         failed, waiting = study.get_trials(deepcopy=False)
         assert waiting.params == failed.params
         assert waiting.user_attrs == {CANDIDATE: failed.user_attrs[CANDIDATE]}
+
+    def test_of_one_that_was_killed_while_it_thought(self, setup: SearchSetup, url: str) -> None:
+        """Its trial has no candidate yet; somebody else may be making one at this moment."""
+
+        class Killed(BaseException):
+            pass
+
+        def thinks(*_: object) -> None:
+            raise Killed
+
+        worker = worker_on(setup, url)
+        worker.study.sampler.sampler.sample_relative = thinks  # type: ignore[attr-defined]
+        with pytest.raises(Killed):
+            worker.run()
+        (trial,) = worker.study.get_trials(deepcopy=False)
+        assert worker_of(trial) == Identity.from_dict(worker._identity)
+        assert close_dead(worker.study, alone=False) == 0  # it lives: it is this process
+        gone = {**worker._identity, "started": "1"}
+        worker.study._storage.set_trial_system_attr(trial._trial_id, MAKER, gone)
+        assert close_dead(worker.study, alone=False) == 1
+        assert states(worker.study) == {"FAIL": 1}
+        again = worker_on(setup, url)
+        assert again.run() == "24 candidates scored"
+        other = worker_on(setup, url.replace("study.", "other."))
+        other.run()
+        assert candidates(again.study) == candidates(other.study)  # as if nothing had been
 
     @pytest.mark.filterwarnings("ignore:Heartbeat of storage")
     def test_not_of_one_that_lives_or_is_elsewhere(self, setup: SearchSetup, url: str) -> None:
