@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from functools import cache
+from itertools import pairwise
 from typing import Any
 
 from hybrid_nas.errors import InputError
 from hybrid_nas.hardware.data_files import package_yaml
-from hybrid_nas.hardware.runtimes import DEFAULT_RUNTIME
+from hybrid_nas.hardware.runtimes import DEFAULT_RUNTIME, runtime_ids
+from hybrid_nas.yaml_fields import dataclass_of, require
 
 DEFAULT_BOARD = "stm32f746"
+_ID = re.compile(r"[a-z0-9][a-z0-9._-]*")  # as `load_board` looks it up
 
 
 @dataclass(frozen=True)
@@ -100,22 +104,101 @@ def load_board(board_id: str) -> Board:
 
 @cache
 def _boards() -> dict[str, Board]:
-    document = package_yaml("boards.yaml", "hybrid-nas/boards/1")
-    return {board_id: _board(board_id, entry) for board_id, entry in document["boards"].items()}
+    name = "boards.yaml"
+    return parse_boards(package_yaml(name, "hybrid-nas/boards/1"), name)
 
 
-def _board(board_id: str, entry: dict[str, Any]) -> Board:
-    regions = tuple(Region(**region) for region in entry["regions"])
+def parse_boards(document: Mapping[str, Any], name: str) -> dict[str, Board]:
+    """The boards of a parsed file, by id; `name` names the file in errors.
+
+    Raises:
+        InputError: a key is missing or unknown, or a value cannot be; the message names both.
+    """
+    listed = dataclass_of(_Document, document, name).boards
+    return {board_id: _board(board_id, entry, name) for board_id, entry in listed.items()}
+
+
+@dataclass(frozen=True)
+class _Document:
+    schema: str
+    boards: dict[str, Any]
+
+
+@dataclass(frozen=True)
+class _Flash:
+    bytes: int
+    note: str = ""
+
+
+@dataclass(frozen=True)
+class _Entry:
+    """A board as the file has it."""
+
+    name: str
+    core: str
+    clock_hz: int
+    flash: dict[str, Any]
+    regions: list[Any]
+    source: str
+    reserves: list[Any] = field(default_factory=list)
+    runtime: str = DEFAULT_RUNTIME
+
+
+def _board(board_id: object, values: object, file: str) -> Board:
+    if not isinstance(board_id, str) or not _ID.fullmatch(board_id):
+        raise InputError(
+            f"{file}: a board's id must be of lower-case letters, digits, '-', '_' and '.' "
+            f"(got {board_id!r})"
+        )
+    where = f"{file}: {board_id}"
+    entry = dataclass_of(_Entry, values, where)
+    flash = dataclass_of(_Flash, entry.flash, f"{where}: flash")
+    require(entry.clock_hz > 0, f"{where}: clock_hz", "above 0", entry.clock_hz)
+    require(flash.bytes > 0, f"{where}: flash: bytes", "above 0", flash.bytes)
+    known = runtime_ids()
+    require(
+        entry.runtime in known, f"{where}: runtime", f"one of {', '.join(known)}", entry.runtime
+    )
+    regions = _regions(entry.regions, where)
     return Board(
         id=board_id,
-        name=entry["name"],
-        core=entry["core"],
-        clock_hz=entry["clock_hz"],
+        name=entry.name,
+        core=entry.core,
+        clock_hz=entry.clock_hz,
         sram_bytes=longest_run_bytes(regions),
-        flash_bytes=entry["flash"]["bytes"],
+        flash_bytes=flash.bytes,
         regions=regions,
-        source=entry["source"],
-        flash_note=entry["flash"].get("note", ""),
-        reserves=tuple(Reserve(**reserve) for reserve in entry.get("reserves", ())),
-        runtime=entry.get("runtime", DEFAULT_RUNTIME),
+        source=entry.source,
+        flash_note=flash.note,
+        reserves=tuple(
+            _reserve(one, f"{where}: reserve {number}")
+            for number, one in enumerate(entry.reserves, 1)
+        ),
+        runtime=entry.runtime,
     )
+
+
+def _regions(listed: list[Any], where: str) -> tuple[Region, ...]:
+    regions = []
+    for number, values in enumerate(listed, 1):
+        at = f"{where}: region {number}"
+        region = dataclass_of(Region, values, at)
+        require(region.address >= 0, f"{at}: address", "0 or more", region.address)
+        require(region.bytes > 0, f"{at}: bytes", "above 0", region.bytes)
+        regions.append(region)
+    for one, other in pairwise(sorted(regions, key=lambda region: region.address)):
+        if one.address + one.bytes > other.address:
+            raise InputError(
+                f"{where}: regions {one.name} and {other.name} overlap: {one.name} ends at "
+                f"{one.address + one.bytes:#x}, {other.name} begins at {other.address:#x}"
+            )
+    if not any(region.usable for region in regions):
+        raise InputError(f"{where}: regions must have one that is usable (got {len(regions)})")
+    return tuple(regions)
+
+
+def _reserve(values: object, where: str) -> Reserve:
+    reserve = dataclass_of(Reserve, values, where)
+    require(reserve.sram_bytes >= 0, f"{where}: sram_bytes", "0 or more", reserve.sram_bytes)
+    require(reserve.flash_bytes >= 0, f"{where}: flash_bytes", "0 or more", reserve.flash_bytes)
+    return reserve

@@ -71,7 +71,7 @@ class OpLatencies:
     Attributes:
         ms: time, before the whole-network correction.
         sd_ms: its uncertainty: the spread of repeats, or the predictor's error.
-        measured: whether the table has that very operator.
+        measured: whether the table has a row of the operator (`LatencyTable.row_of`).
         extrapolated: whether it was predicted beyond what was measured.
     """
 
@@ -108,7 +108,7 @@ class LatencyModel:
         if self.table.rows:
             unit_ms = self.table.identity.unit_ms
             for number, op in enumerate(ops):
-                row = self.table.rows.get(op.shape)
+                row = self.table.row_of(op)
                 if row is not None:
                     found.ms[number] = row.value * unit_ms
                     found.sd_ms[number] = row.spread * unit_ms

@@ -8,13 +8,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import asdict
 from types import MappingProxyType
-from typing import Any, cast, get_args, get_type_hints
+from typing import Any, cast, get_args
 
 import yaml
 
 from hybrid_nas.errors import InputError
 from hybrid_nas.hardware import data_files
-from hybrid_nas.hardware.latency_rows import COLUMNS, is_number, row_of, row_text
+from hybrid_nas.hardware.latency_rows import COLUMNS, row_of, row_text
 from hybrid_nas.hardware.latency_table import (
     TERMS,
     UNITS,
@@ -29,6 +29,7 @@ from hybrid_nas.hardware.latency_table import (
 )
 from hybrid_nas.hardware.op_arrays import OP_CLASSES
 from hybrid_nas.spaces.opspec import OpSpec
+from hybrid_nas.yaml_fields import dataclass_of, is_number, require
 
 SCHEMA = "hybrid-nas/latency-table/1"
 
@@ -49,7 +50,7 @@ def parse_table(document: Mapping[str, Any], name: str) -> LatencyTable:
         source=data_files.field(document, "source", str, name),
         rows=rows,
         model=model,
-        correction=_dataclass(Correction, document.get("correction") or {}, f"{name}: correction"),
+        correction=_correction(document.get("correction") or {}, f"{name}: correction"),
         validation=_optional(Validation, document, "validation", name),
         name=name,
         held_out=_held_out(document.get("held_out") or {}, f"{name}: held_out"),
@@ -69,26 +70,14 @@ def _kind(value: object, name: str) -> LatencyKind:
 
 def _optional(cls: type[Any], document: Mapping[str, Any], key: str, name: str) -> Any:
     values = document.get(key)
-    return None if values is None else _dataclass(cls, values, f"{name}: {key}")
+    return None if values is None else dataclass_of(cls, values, f"{name}: {key}")
 
 
-def _dataclass(cls: type[Any], values: object, where: str) -> Any:
-    if not isinstance(values, dict):
-        raise InputError(f"{where} must be a mapping (got {values!r})")
-    try:
-        made = cls(**values)
-    except TypeError as error:
-        keys = ", ".join(cls.__dataclass_fields__)
-        raise InputError(
-            f"{where} must have the keys {keys} (got {', '.join(map(str, values))})"
-        ) from error
-    for key, hint in get_type_hints(cls).items():
-        value = getattr(made, key)
-        kind, *optional = get_args(hint) or (hint,)
-        good = is_number(value) if kind is float else type(value) is kind
-        if not good and not (optional and value is None):
-            raise InputError(f"{where}: {key!r} must be of type {kind.__name__} (got {value!r})")
-    return made
+def _correction(values: object, where: str) -> Correction:
+    correction = dataclass_of(Correction, values, where)
+    require(correction.scale > 0, f"{where}: scale", "above 0", correction.scale)
+    require(correction.per_op_ms >= 0, f"{where}: per_op_ms", "0 or more", correction.per_op_ms)
+    return correction
 
 
 def _held_out(values: object, where: str) -> Mapping[str, HeldOut]:
@@ -97,7 +86,7 @@ def _held_out(values: object, where: str) -> Mapping[str, HeldOut]:
             f"{where} must map some of {', '.join(OP_CLASSES)} to errors (got {values!r})"
         )
     return MappingProxyType(
-        {key: _dataclass(HeldOut, value, f"{where}: {key}") for key, value in values.items()}
+        {key: dataclass_of(HeldOut, value, f"{where}: {key}") for key, value in values.items()}
     )
 
 
@@ -109,7 +98,7 @@ def _energy(document: Mapping[str, Any], name: str) -> Energy | None:
 
 
 def _identity(values: object, where: str) -> Identity:
-    identity: Identity = _dataclass(Identity, values, where)
+    identity = dataclass_of(Identity, values, where)
     if identity.clock_hz <= 0:
         raise InputError(f"{where}: clock_hz must be above 0 (got {identity.clock_hz})")
     if identity.unit not in UNITS:

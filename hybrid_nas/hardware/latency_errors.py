@@ -143,7 +143,7 @@ def check(table: LatencyTable, rows: Iterable[tuple[OpSpec, Measurement]]) -> Ch
     arrays, model = OpArrays.of(ops), LatencyModel(table)
     truth = np.array([row.value for _, row in pairs]) * table.identity.unit_ms
     known = model.predictable(arrays)
-    held = np.array([op.shape in table.rows for op in ops])
+    held = np.array([table.row_of(op) is not None for op in ops])
     usable = np.flatnonzero(known | held)
     predicted = _scatter(model.ops([ops[number] for number in usable]), usable, len(ops))
 

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from math import isfinite
 from typing import Any
 
 from hybrid_nas.errors import InputError
 from hybrid_nas.hardware.latency_table import Measurement
 from hybrid_nas.spaces.opspec import ACTIVATIONS, OP_KINDS, OpSpec
+from hybrid_nas.yaml_fields import is_number
 
 COLUMNS = (
     *("op", "h", "w", "cin", "cout", "kernel", "stride", "padding", "activation"),
@@ -68,11 +68,6 @@ def row_text(op: OpSpec, row: Measurement) -> str:
     shape = (op.op, op.h, op.w, op.cin, op.cout, op.kernel, op.stride, op.padding, op.activation)
     rest = (str(op.bias).lower(), op.dtype, op.residual, _number(row.value), _number(row.spread))
     return f"  - [{', '.join(map(str, (*shape, *rest, row.count)))}]\n"
-
-
-def is_number(value: object) -> bool:
-    """Whether a parsed value is a finite number, and not a truth value."""
-    return isinstance(value, int | float) and not isinstance(value, bool) and isfinite(value)
 
 
 def _number(value: float) -> str:

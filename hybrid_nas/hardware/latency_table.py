@@ -18,6 +18,7 @@ LatencyKind = Literal["measured", "emulated", "predicted"]
 UNITS = ("ms", "us", "cycles", "instructions")
 TERMS = ("conv_mmac", "dwconv_mmac", "out_melem", "conv_mweights", "padded_melem")
 """What a model without rows is linear in, in millions; see `latency.model_terms`."""
+_CLAMPS = ("relu", "relu6")
 
 
 @dataclass(frozen=True)
@@ -133,6 +134,17 @@ class LatencyTable:
     held_out: Mapping[str, HeldOut] = field(default_factory=lambda: MappingProxyType({}))
     energy: Energy | None = None
     scaled_from: Identity | None = None
+
+    def row_of(self, op: OpSpec) -> Measurement | None:
+        """The row of an operator, however it is wired; None where there is none.
+
+        In int8 a ReLU is the clamp that is there anyway. Logs that do not name activations say
+        ``none``: where ``relu`` or ``relu6`` has no row of its own, that one is taken.
+        """
+        row = self.rows.get(op.shape)
+        if row is None and op.dtype == "int8" and op.activation in _CLAMPS:
+            row = self.rows.get(replace(op.shape, activation="none"))
+        return row
 
     def merged(self, other: LatencyTable) -> LatencyTable:
         """This table with the rows of another of the same identity; the other's rows win.

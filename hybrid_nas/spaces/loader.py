@@ -11,18 +11,13 @@ from typing import Any
 from hybrid_nas.errors import InputError
 from hybrid_nas.resources import search_space_files
 from hybrid_nas.spaces.families import Frame, mbconv_space, resnet_space
-from hybrid_nas.spaces.opspec import ACTIVATIONS
 from hybrid_nas.spaces.space import Gene, SearchSpace, Slot, Value
+from hybrid_nas.spaces.space_document import check_choices, check_space
 from hybrid_nas.yaml_documents import file_yaml
 
 SCHEMA = "hybrid-nas/space/1"
 _Family = Callable[[dict[str, Any], Frame], tuple[tuple[Gene, ...], tuple[Slot, ...]]]
 _FAMILIES: dict[str, _Family] = {"mbconv": mbconv_space, "resnet": resnet_space}
-_REQUIRED = {
-    "mbconv": {"resolution", "width", "stem", "first_block", "stages", "head"},
-    "resnet": {"resolution", "width", "stem_depth", "depth", "expand", "stages"},
-}
-_POSITIVE = 1e-9
 IMAGENET_SHAPE = (224, 224, 3)
 IMAGENET_CLASSES = 1000
 
@@ -36,51 +31,31 @@ def read_space_file(name: str) -> dict[str, Any]:
     """The checked description of a space, by name or by the path of a YAML file.
 
     ``extends: NAME`` takes over another space's keys, of which the file then replaces some.
+
+    Raises:
+        InputError: no such space, or its file is wrong; the message names file and key.
     """
+    return _read(name, ())
+
+
+def _read(name: str, children: tuple[Path, ...]) -> dict[str, Any]:
+    """The description of a space that `children`, each by the one before, say they extend."""
     known = search_space_files()
     path = known.get(name, Path(name))
     if not path.is_file():
+        where = f"{children[-1]}: extends: " if children else ""
         raise InputError(
-            f"no search space {name!r}: give one of {', '.join(sorted(known))}, or a YAML file"
+            f"{where}no search space {name!r}: give one of {', '.join(sorted(known))}, or a YAML "
+            "file"
         )
+    if path.resolve() in [child.resolve() for child in children]:
+        raise InputError(f"{path} extends itself")
     spec = file_yaml(path, SCHEMA)
     if "extends" in spec:
-        parent = spec.pop("extends")
-        if parent == spec.get("name"):
-            raise InputError(f"{path} extends itself")
-        spec = {**read_space_file(str(parent)), **spec}
-    _check(spec, path)
+        parent = str(spec.pop("extends"))
+        spec = {**_read(parent, (*children, path)), **spec}
+    check_space(spec, str(path))
     return spec
-
-
-def _check(spec: dict[str, Any], path: Path) -> None:
-    family = spec.get("family")
-    if family not in _FAMILIES:
-        raise InputError(f"{path}: family must be one of {', '.join(_FAMILIES)} (got {family!r})")
-    missing = (_REQUIRED[family] | {"name", "shares_weights"}) - spec.keys()
-    if missing:
-        raise InputError(f"{path}: missing {', '.join(sorted(missing))}")
-    for key in ("resolution", "width", "depth", "expand"):
-        if key in spec:
-            _check_choices(spec[key], f"{path}: {key}", 0 if key == "depth" else _POSITIVE)
-    for number, stage in enumerate(spec["stages"], 1):
-        for key in ("depth", "kernel", "expand"):
-            if key in stage:
-                _check_choices(stage[key], f"{path}: {key} of stage {number}")
-        if stage.get("activation", "relu") not in ACTIVATIONS:
-            raise InputError(
-                f"{path}: activation of stage {number} must be one of {', '.join(ACTIVATIONS)} "
-                f"(got {stage['activation']!r})"
-            )
-
-
-def _check_choices(choices: object, where: str, least: float = _POSITIVE) -> None:
-    numbers = choices if isinstance(choices, list) else []
-    good = all(
-        isinstance(c, (int, float)) and not isinstance(c, bool) and c >= least for c in numbers
-    )
-    if not numbers or not good or len(set(numbers)) != len(numbers):
-        raise InputError(f"{where} must be a list of different numbers above 0 (got {choices!r})")
 
 
 def load_space(
@@ -106,7 +81,7 @@ def load_space(
     for key in choices or {}:
         if key not in ("resolution", "width"):
             raise InputError(f"only resolution and width can be narrowed (got {key!r})")
-        _check_choices(spec[key], key)
+        check_choices(key, spec[key], key)
     genes, slots = _FAMILIES[spec["family"]](spec, Frame(input_shape, classes))
     digest = hashlib.sha256(json.dumps([spec, input_shape, classes], sort_keys=True).encode())
     return SearchSpace(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import cache
 from types import MappingProxyType
 
@@ -153,6 +154,23 @@ def test_measured_rows_and_the_correction_reach_the_costs() -> None:
     one = estimate(mcunet.architecture(known), H743, load_runtime("tinyengine"), table)
     assert one.latency_ms == pytest.approx(expected)
     assert one.latency_is == "measured"
+
+
+def test_rows_of_a_log_without_activations_reach_the_costs() -> None:
+    """In int8, ``none`` stands for ReLU and ReLU6, in `estimate` and in the costs alike."""
+    mcunet = space("mcunet")
+    known = mcunet.extremes()[0]
+    arch = mcunet.architecture(known)
+    shapes = dict.fromkeys(replace(op.shape, activation="none") for op in arch.ops)
+    rows = {op: Measurement(float(n + 1)) for n, op in enumerate(shapes)}
+    identity = Identity("stm32h743", "cortex-m7", 480_000_000, "tinyengine", "1")
+    table = LatencyTable(identity, "measured", "", MappingProxyType(rows))
+    costs = CostModel(mcunet, H743, load_runtime("tinyengine"), table).evaluate(known[None])
+    one = estimate(arch, H743, load_runtime("tinyengine"), table)
+    expected = sum(rows[replace(op.shape, activation="none")].value for op in arch.ops)
+    assert costs.measured.tolist() == [True] and one.latency_is == "measured"
+    assert costs.latency_ms[0] == pytest.approx(expected)
+    assert one.latency_ms == pytest.approx(expected)
 
 
 @settings(max_examples=40)

@@ -22,7 +22,7 @@ from hybrid_nas.hardware.latency_table import (
 from hybrid_nas.hardware.op_arrays import OpArrays
 from hybrid_nas.hardware.runtimes import load_runtime
 from hybrid_nas.spaces.loader import load_space
-from hybrid_nas.spaces.opspec import OpSpec
+from hybrid_nas.spaces.opspec import Activation, OpSpec
 
 IDENTITY = Identity("host", "x86", 1_000_000_000, "tflm", "1", unit="us")
 
@@ -89,6 +89,35 @@ def test_wiring_does_not_matter_to_a_row() -> None:
     op = OpSpec("add", 8, 8, 4, 4, bias=False, residual=4, source=2)
     table = LatencyTable(IDENTITY, "measured", "", {op.shape: Measurement(7.0)})
     assert LatencyModel(table).ops([op]).ms[0] == pytest.approx(0.007)
+
+
+@pytest.mark.parametrize("activation", ["relu", "relu6"])
+def test_an_int8_row_without_activation_stands_for_the_clamp(activation: Activation) -> None:
+    """Logs that name no activation say none; int8 kernels clamp anyway."""
+    bare = OpSpec("conv", 20, 20, 20, 21)
+    table = measured_table(8, 0.3, 3, KINDS)
+    table = replace(table, rows={**table.rows, bare: Measurement(123.0, 4.0)})
+    clamped = replace(bare, activation=activation, source=3)
+    found = LatencyModel(table).ops([bare, clamped])
+    assert found.ms.tolist() == pytest.approx([0.123, 0.123])
+    assert found.sd_ms.tolist() == pytest.approx([0.004, 0.004])
+    assert found.measured.all() and not found.extrapolated.any()
+    own = replace(table, rows={**table.rows, clamped.shape: Measurement(200.0)})
+    assert LatencyModel(own).ops([bare, clamped]).ms.tolist() == pytest.approx([0.123, 0.2])
+
+
+def test_other_activations_and_floats_need_rows_of_their_own() -> None:
+    bare = OpSpec("conv", 20, 20, 20, 21)
+    rows = {bare: Measurement(9.0), replace(bare, dtype="float32"): Measurement(9.0)}
+    table = LatencyTable(IDENTITY, "measured", "", rows)
+    others = [
+        replace(bare, activation="h_swish"),
+        replace(bare, dtype="float32", activation="relu"),
+        replace(bare, bias=False, activation="relu"),
+    ]
+    assert not LatencyModel(table).ops(others).measured.any()
+    only = LatencyTable(IDENTITY, "measured", "", {replace(bare, activation="relu6"): rows[bare]})
+    assert not LatencyModel(only).ops([bare]).measured.any()
 
 
 def test_operators_outside_what_was_measured_are_marked() -> None:

@@ -105,6 +105,13 @@ def test_rows_that_the_table_holds_are_reported_apart() -> None:
     assert found.unseen.mean < 0.05
 
 
+def test_a_row_without_activation_counts_as_seen_for_the_clamp() -> None:
+    bare = {replace(op, activation="none").shape: row for op, row in rows(OPS[:100]).items()}
+    found = check(replace(table([]), rows=bare), rows(OPS[:100]).items())
+    assert found.unseen is None and found.seen is not None
+    assert found.seen.n == 100 and found.seen.worst == pytest.approx(0.0)
+
+
 def test_what_a_table_cannot_predict_is_counted_not_invented() -> None:
     mine = table([op for op in OPS if op.op == "dwconv"][:20])
     found = check(mine, rows([op for op in OPS if op.op == "conv"][:7]).items())

@@ -169,6 +169,12 @@ def change(path: str, value: object) -> dict[str, Any]:
         ("model", {"magic": 1}, "'model' must map some of conv_mmac"),
         ("model/conv_mmac", -1, "model term conv_mmac must be 0 or more"),
         ("correction/scale", "one", "'scale' must be of type float"),
+        ("correction/scale", -1.0, "correction: scale must be above 0 "),
+        ("correction/scale", 0, "correction: scale must be above 0 "),
+        ("correction/per_op_ms", -0.1, "correction: per_op_ms must be 0 or more "),
+        pytest.param(
+            *("correction/per_op_ms", 10**400, "'per_op_ms' must be of type float"), id="too large"
+        ),
         ("validation/kendall_tau", "high", "'kendall_tau' must be of type float"),
         ("validation/networks", None, "'networks' must be of type int"),
         ("held_out", [1], "held_out must map some of pointwise"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
@@ -125,6 +126,7 @@ def test_tflm_text_lists_operators_and_leaves_totals_out(tmp_path: Path) -> None
         ("CONV_2D took 342 us", 342, "us"),
         ("I (1234) app: CONV_2D took 12.5 ms", 12.5, "ms"),
         ("CONV_2D took 1,234 cycles.", 1234, "cycles"),
+        ("CONV_2D took 1,234,567.5 us", 1234567.5, "us"),
     ],
 )
 def test_units_of_tflm_lines(tmp_path: Path, line: str, value: float, unit: str) -> None:
@@ -176,6 +178,110 @@ def test_a_real_onnxruntime_profile(tmp_path: Path) -> None:
     assert all(len(row.values) == 2 for row in log.rows)
 
 
+def test_a_real_int8_profile_of_a_network_with_a_shortcut(tmp_path: Path) -> None:
+    """onnxruntime lists scales and zero points among the operands, and turns the layout round."""
+    import numpy as np
+    import onnx
+    import onnxruntime as ort
+    from onnxruntime.quantization import CalibrationDataReader, QuantType, quantize_static
+
+    from hybrid_nas.profiling.imports.attach import attach
+    from hybrid_nas.profiling.models.model import load_model
+
+    rng = np.random.default_rng(0)
+    network = samples.network()
+    for one in network.graph.initializer:
+        values = rng.normal(size=tuple(one.dims)).astype(np.float32)
+        one.CopyFrom(onnx.numpy_helper.from_array(values, one.name))
+    (tmp_path / "net.onnx").write_bytes(network.SerializeToString())
+
+    class Reader(CalibrationDataReader):
+        def __init__(self) -> None:
+            self.images = iter([{"x": rng.random((1, 3, 32, 32), np.float32)}])
+
+        def get_next(self) -> dict[str, object] | None:
+            return next(self.images, None)
+
+    model = tmp_path / "int8.onnx"
+    quantize_static(tmp_path / "net.onnx", model, Reader(), activation_type=QuantType.QUInt8)
+    options = ort.SessionOptions()
+    options.enable_profiling = True
+    options.profile_file_prefix = str(tmp_path / "profile")
+    options.intra_op_num_threads = 1
+    session = ort.InferenceSession(str(model), options)
+    session.run(None, {"x": np.zeros((1, 3, 32, 32), np.float32)})
+    log = parse(Source.read(Path(session.end_profiling())))
+    (add,) = (row for row in log.rows if row.word == "QLinearAdd")
+    assert (add.role, add.kinds) == ("op", {"add"})
+    found = [one.spec for one in attach(log, "profile.json", load_model(model)) if one.spec]
+    rest = [
+        OpSpec("add", 16, 16, 8, 8, bias=False, residual=1),
+        OpSpec("avgpool", 16, 16, 8, 8, 0, bias=False),
+        OpSpec("dense", 1, 1, 8, 4),
+    ]
+    assert found == [*SHAPES, *rest]
+
+
+def quantised(op: str, inputs: list[list[int]], out: list[int]) -> str:
+    """A profile of one operator of int8 tensors, each with its scale and zero point."""
+    listed = [one for shape in inputs for one in ({"int8": shape}, {"float": []}, {"int8": []})]
+    arguments = {
+        "op_name": op,
+        "input_type_shape": [*listed, {"float": []}, {"int8": []}],
+        "output_type_shape": [{"int8": out}],
+    }
+    event = {"cat": "Node", "dur": 5, "name": "node_kernel_time", "args": arguments}
+    return json.dumps([event], indent=1)
+
+
+@pytest.mark.parametrize(
+    ("op", "inputs", "out", "spec"),
+    [
+        (
+            *("QLinearGlobalAveragePool", [[1, 8, 6, 16]], [1, 1, 1, 16]),
+            OpSpec("avgpool", 8, 6, 16, 16, 0, bias=False),
+        ),
+        (
+            *("QLinearGlobalAveragePool", [[1, 16, 8, 6]], [1, 16, 1, 1]),
+            OpSpec("avgpool", 8, 6, 16, 16, 0, bias=False),
+        ),
+        (
+            *("QLinearMul", [[1, 8, 6, 16], [1, 1, 1, 16]], [1, 8, 6, 16]),
+            OpSpec("mul", 8, 6, 16, 16, bias=False, residual=1),
+        ),
+        (
+            *("QLinearConv", [[1, 8, 6, 16], [24, 16, 1, 1]], [1, 8, 6, 24]),
+            OpSpec("conv", 8, 6, 16, 24),
+        ),
+        (
+            *("QLinearConv", [[1, 16, 8, 6], [24, 16, 1, 1]], [1, 24, 8, 6]),
+            OpSpec("conv", 8, 6, 16, 24),
+        ),
+    ],
+)
+def test_layouts_of_quantised_operators_follow_from_their_tensors(
+    tmp_path: Path, op: str, inputs: list[list[int]], out: list[int], spec: OpSpec
+) -> None:
+    (row,) = read(tmp_path, "profile.json", quantised(op, inputs, out)).rows
+    assert row.spec == spec
+
+
+@pytest.mark.parametrize(
+    ("op", "inputs", "out"),
+    [
+        ("QLinearAdd", [[1, 8, 8, 16], [1, 8, 8, 16]], [1, 8, 8, 16]),
+        ("QLinearGlobalAveragePool", [[1, 8, 8, 1]], [1, 1, 1, 1]),
+        ("QLinearConv", [[1, 16, 8, 16], [16, 16, 1, 1]], [1, 16, 8, 16]),
+    ],
+)
+def test_a_layout_that_stays_open_needs_the_model(
+    tmp_path: Path, op: str, inputs: list[list[int]], out: list[int]
+) -> None:
+    (row,) = read(tmp_path, "profile.json", quantised(op, inputs, out)).rows
+    assert row.role == "op" and row.spec is None
+    assert "layout" in row.reason and "give --model" in row.reason
+
+
 def test_vela_rows_are_predictions_and_fused_ones_are_out(tmp_path: Path) -> None:
     log = read(tmp_path, "net_per-layer.csv", samples.VELA)
     assert [row.word for row in log.rows] == [
@@ -204,6 +310,28 @@ def test_tinyengine_lines_have_their_shapes(tmp_path: Path) -> None:
 def test_tinyengine_macs_must_be_those_of_the_shape(tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"line 2.*55297"):
         read(tmp_path, "log.txt", samples.TINYENGINE.replace("55296", "55297"))
+
+
+@pytest.mark.parametrize("time", ["4,50", "4.50ms", "4;50"])
+def test_tinyengine_times_are_read_to_their_end(tmp_path: Path, time: str) -> None:
+    with pytest.raises(InputError, match=f"line 2: .*{time}"):
+        read(tmp_path, "log.txt", samples.TINYENGINE.replace("4.50", time))
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "line"),
+    [
+        ("log.txt", "CONV_2D took 3,45 ms.", 1),
+        ("log.txt", "CONV_2D took 0,345 ms.", 1),
+        ("log.txt", "CONV_2D took 3 ms.\nCONV_2D took 1,2345 ms.", 2),
+        ("log.txt", "CONV_2D took 12,34,567 ticks.", 1),
+        ("st.txt", samples.ST_7.replace("1.250 ", "1,25  "), 12),
+        ("net_per-layer.csv", samples.VELA.replace(",45000.0,", ',"45000,0",', 1), 2),
+    ],
+)
+def test_decimal_commas_are_refused(tmp_path: Path, name: str, text: str, line: int) -> None:
+    with pytest.raises(InputError, match=rf"line {line}: the comma in .* with a point \(got"):
+        read(tmp_path, name, text)
 
 
 def test_own_formats(tmp_path: Path) -> None:

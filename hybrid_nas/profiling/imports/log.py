@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import codecs
+import re
 from dataclasses import dataclass
 from math import isfinite
 from pathlib import Path
@@ -18,6 +19,8 @@ Unit = Literal["ms", "us", "cycles", "instructions", "ticks"]
 
 Role = Literal["op", "pad", "activation", "other"]
 """What a row is: an operator of a latency table, or one of the things around operators."""
+
+_THOUSANDS = re.compile(r"[1-9]\d{0,2}(,\d{3})+(\.\d+)?")  # 0,125 has a decimal comma
 
 
 @dataclass(frozen=True)
@@ -160,15 +163,22 @@ class Log:
 
 
 def number(text: str, source: Source, line: int, what: str) -> float:
-    """A number that is 0 or more, with thousands separators allowed.
+    """A number that is 0 or more; commas may separate thousands.
 
     Raises:
         InputError: it is something else; the message names line and column.
     """
+    text = text.strip()
+    if "," in text and not _THOUSANDS.fullmatch(text):
+        raise source.fail(
+            line,
+            f"the comma in {what} does not separate thousands: write decimals with a point "
+            f"(got {text[:40]!r})",
+        )
     try:
-        value = float(text.replace(",", "").replace("_", "").strip())
+        value = float(text.replace(",", "").replace("_", ""))
     except ValueError:
-        raise source.fail(line, f"{what} must be a number (got {text.strip()[:40]!r})") from None
+        raise source.fail(line, f"{what} must be a number (got {text[:40]!r})") from None
     if not isfinite(value) or value < 0:
-        raise source.fail(line, f"{what} must be 0 or more (got {text.strip()[:40]!r})")
+        raise source.fail(line, f"{what} must be 0 or more (got {text[:40]!r})")
     return value

@@ -9,19 +9,21 @@ more the first one is left out.
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from hybrid_nas.hardware.latency_rows import is_number
 from hybrid_nas.profiling.imports.log import Facts, Log, Row, Source
 from hybrid_nas.profiling.imports.words import onnx_word
 from hybrid_nas.profiling.models.windows import Expressed, Shape, Window, express
 from hybrid_nas.spaces.opspec import Dtype, OpKind, OpSpec
+from hybrid_nas.yaml_fields import is_number
 
 _KERNEL = "_kernel_time"
 _BYTES = ("uint8", "int8")
 _FEW_RUNS = 2
 _ADD: frozenset[OpKind] = frozenset(("add",))
+_NO_WEIGHTS = "a convolution whose weights the profile does not list: give --model"
 
 Tensor = tuple[str, tuple[int, ...]]
 """Type and dimensions."""
@@ -80,7 +82,7 @@ def _row(source: Source, name: str, runs: Sequence[Mapping[str, Any]]) -> Row:
     outputs = _tensors(arguments.get("output_type_shape"))
     kinds, role, absorbs = onnx_word(word)
     found: Expressed = ""
-    if kinds & {"add", "mul"} and (len(inputs) < 2 or len({len(s) for _, s in inputs[:2]}) > 1):
+    if kinds & {"add", "mul"} and not _two_tensors(inputs):
         kinds, role = frozenset(), "other"
     if kinds:
         found = _express(name, word, kinds, inputs, outputs)
@@ -119,6 +121,12 @@ def _tensors(listed: object) -> list[Tensor]:
     return found
 
 
+def _two_tensors(inputs: Sequence[Tensor]) -> bool:
+    """Whether two operands of the same rank are read; scales and zero points are in between."""
+    ranks = [len(shape) for _, shape in inputs if shape not in ((), (1,))]
+    return len(ranks) > 1 and ranks[0] == ranks[1]
+
+
 def _express(
     name: str,
     word: str,
@@ -139,23 +147,29 @@ def _express(
         return OpSpec("dense", 1, 1, first[1], out[1], bias=word != "MatMul", dtype=dtype)
     if len(first) != 4 or len(out) != 4 or first[0] != 1:
         return f"an input of shape {list(first)}"
-    last = word.startswith("Nhwc")
+    shapes = [tensor[1] for tensor in data]
+    if kinds == {"add"} and (shapes[1:2] != [first] or out != first):
+        return "operands of different shapes"
+    if kinds <= {"avgpool", "maxpool"} and "Global" not in word:
+        return "a pooling whose window the profile does not list: give --model"
+    weights = shapes[1] if kinds <= {"conv", "dwconv"} and len(shapes) > 1 else ()
+    if kinds <= {"conv", "dwconv"} and len(weights) != 4:
+        return _NO_WEIGHTS
+    last = _channels_last(word, shapes, out)
+    if last is None:
+        return "a layout (channels first or last) that the profile does not say: give --model"
     image, result = _image(first, last), _image(out, last)
     if kinds == {"add"}:
-        if len(data) < 2 or data[1][1] != first or out != first:
-            return "operands of different shapes"
         return OpSpec("add", *image, image[2], bias=False, dtype=dtype, residual=1)
     if kinds == {"mul"}:
-        if sorted(tensor[1] for tensor in data) != sorted([(1, image[2], 1, 1), first]):
+        factor = (1, 1, 1, result[2]) if last else (1, result[2], 1, 1)
+        if sorted(shapes) != sorted([factor, out]):
             return "operands that are not an image and one factor per channel"
         return OpSpec("mul", *result, result[2], bias=False, dtype=dtype, residual=1)
     if kinds <= {"avgpool", "maxpool"}:
-        if "Global" not in word:
-            return "a pooling whose window the profile does not list: give --model"
         return OpSpec("avgpool", *image, image[2], 0, bias=False, dtype=dtype)
-    weights = data[1][1] if len(data) > 1 else ()
-    if len(weights) != 4 or weights[0] != result[2]:
-        return "a convolution whose weights the profile does not list: give --model"
+    if weights[0] != result[2]:
+        return _NO_WEIGHTS
     if weights[1] not in (1, image[2]) and "nchwc" not in name:
         return f"{image[2] // max(1, weights[1])} groups"
     depthwise = weights[1] == 1 and weights[0] == image[2] > 1
@@ -168,6 +182,24 @@ def _dtype(first: str, out: str) -> Dtype | None:
     if (first, out) == ("float", "float"):
         return "float32"
     return "int8" if first in _BYTES and out in _BYTES else None
+
+
+def _channels_last(
+    word: str, shapes: Sequence[tuple[int, ...]], out: tuple[int, ...]
+) -> bool | None:
+    """Whether the last dimension of an image is its channels; None where that stays open.
+
+    onnxruntime changes the layout of quantised operators (``channels_last=1``) without changing
+    their names: a convolution's weights, a mean, or one factor per channel show it.
+    """
+    if not word.startswith("QLinear"):
+        return word.startswith("Nhwc")
+    if "Conv" in word:
+        fits = out[1] == shapes[1][0], out[3] == shapes[1][0]
+    else:
+        vector = min((*shapes, out), key=math.prod)
+        fits = vector[2:] == (1, 1), vector[1:3] == (1, 1)
+    return fits[1] if fits[0] != fits[1] else None
 
 
 def _image(shape: Sequence[int], channels_last: bool) -> Shape:

@@ -19,7 +19,7 @@ from hybrid_nas.spaces.opspec import OpKind, OpSpec
 _OP = re.compile(
     r"\b(?P<word>[A-Z][A-Z0-9_]{1,40})\s+(?:k(?P<kh>\d{1,5})x(?P<kw>\d{1,5})_)?"
     r"r(?P<h>\d{1,5})x(?P<w>\d{1,5})x(?P<c>\d{1,5})_(?P<oh>\d{1,5})x(?P<ow>\d{1,5})x(?P<oc>\d{1,5})"
-    r"\s+(?P<macs>\d{1,15})\s+(?P<ms>[\d.]+)"
+    r"\s+(?P<macs>\d{1,15})\s+(?P<ms>[\d.]\S*)"  # to its end: 3,20 is not 3
 )
 
 

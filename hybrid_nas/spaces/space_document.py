@@ -1,0 +1,199 @@
+"""What the file of a search space must say: keys, types and ranges, for both kinds of networks."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from hybrid_nas.errors import InputError
+from hybrid_nas.spaces.opspec import ACTIVATIONS
+from hybrid_nas.yaml_fields import dataclass_of, is_number, require
+
+DIMENSIONS = ("resolution", "depth", "kernel", "expand", "width")
+"""What a supernet may share weights over."""
+
+
+@dataclass(frozen=True)
+class _MBConvSpace:
+    schema: str
+    name: str
+    family: str
+    shares_weights: list[Any]
+    resolution: list[Any]
+    width: list[Any]
+    stem: dict[str, Any]
+    first_block: dict[str, Any]
+    stages: list[Any]
+    head: list[Any]
+
+
+@dataclass(frozen=True)
+class _Stem:
+    channels: int
+    kernel: int
+    activation: str
+
+
+@dataclass(frozen=True)
+class _FirstBlock:
+    channels: int
+    kernel: int
+    activation: str
+    skip: bool
+
+
+@dataclass(frozen=True)
+class _MBConvStage:
+    channels: int
+    stride: int
+    depth: list[Any]
+    kernel: list[Any]
+    expand: list[Any]
+    activation: str
+    se: bool
+
+
+@dataclass(frozen=True)
+class _HeadLayer:
+    channels: int
+    activation: str
+    bn: bool
+
+
+@dataclass(frozen=True)
+class _ResNetSpace:
+    schema: str
+    name: str
+    family: str
+    shares_weights: list[Any]
+    resolution: list[Any]
+    width: list[Any]
+    stem_depth: list[Any]
+    depth: list[Any]
+    expand: list[Any]
+    stages: list[Any]
+
+
+@dataclass(frozen=True)
+class _ResNetStage:
+    channels: int
+    blocks: int
+    stride: int
+
+
+def check_space(spec: Mapping[str, Any], where: str) -> None:
+    """Go on if `spec` describes a space; `where` names its file.
+
+    Raises:
+        InputError: it does not; the message names the key.
+    """
+    family = spec.get("family")
+    if family == "mbconv":
+        _check_mbconv(dataclass_of(_MBConvSpace, spec, where), where)
+    elif family == "resnet":
+        _check_resnet(dataclass_of(_ResNetSpace, spec, where), where)
+    else:
+        raise InputError(f"{where}: family must be one of mbconv, resnet (got {family!r})")
+
+
+def check_choices(key: str, choices: object, where: str) -> None:
+    """Go on if `choices` can be those of a dimension.
+
+    Args:
+        key: one of `DIMENSIONS`, or ``extra_depth`` for blocks beside those always there.
+        choices: what the file says.
+        where: begins the message.
+
+    Raises:
+        InputError: they are no list of different numbers, or the dimension has no such number.
+    """
+    what, good = _CHOICES[key]
+    numbers = choices if isinstance(choices, list) else []
+    fine = bool(numbers) and all(is_number(one) and good(one) for one in numbers)
+    different = fine and len(set(numbers)) == len(numbers)
+    require(different, where, f"a list of different numbers, each {what}", choices)
+
+
+def _is_whole(value: float) -> bool:
+    return type(value) is int and value >= 1
+
+
+def _is_odd(value: float) -> bool:
+    return _is_whole(value) and value % 2 == 1
+
+
+_CHOICES: Mapping[str, tuple[str, Callable[[float], bool]]] = {
+    "resolution": ("whole and above 0", _is_whole),
+    "depth": ("whole and above 0", _is_whole),
+    "extra_depth": ("whole and 0 or more", lambda value: type(value) is int and value >= 0),
+    "kernel": ("odd and above 0", _is_odd),
+    "expand": ("above 0", lambda value: value > 0),
+    "width": ("above 0", lambda value: value > 0),
+}
+
+
+def _check_mbconv(space: _MBConvSpace, where: str) -> None:
+    _check_common(space, where)
+    stem = dataclass_of(_Stem, space.stem, f"{where}: stem")
+    _check_layer(stem, f"{where}: stem")
+    first = dataclass_of(_FirstBlock, space.first_block, f"{where}: first_block")
+    _check_layer(first, f"{where}: first_block")
+    for number, values in enumerate(space.stages, 1):
+        at = f"{where}: stage {number}"
+        stage = dataclass_of(_MBConvStage, values, at)
+        _check_layer(stage, at)
+        for key in ("depth", "kernel", "expand"):
+            check_choices(key, getattr(stage, key), f"{at}: {key}")
+    require(
+        space.head.count("pool") == 1,
+        f"{where}: head",
+        "a list of layers with 'pool' among them, once",
+        space.head,
+    )
+    for number, values in enumerate(space.head, 1):
+        if values != "pool":
+            at = f"{where}: head: layer {number}"
+            _check_layer(dataclass_of(_HeadLayer, values, at), at)
+
+
+def _check_resnet(space: _ResNetSpace, where: str) -> None:
+    _check_common(space, where)
+    for key in ("stem_depth", "depth"):
+        check_choices("extra_depth", getattr(space, key), f"{where}: {key}")
+    check_choices("expand", space.expand, f"{where}: expand")
+    for number, values in enumerate(space.stages, 1):
+        at = f"{where}: stage {number}"
+        stage = dataclass_of(_ResNetStage, values, at)
+        _check_layer(stage, at)
+        require(stage.blocks >= 1, f"{at}: blocks", "above 0", stage.blocks)
+
+
+def _check_common(space: _MBConvSpace | _ResNetSpace, where: str) -> None:
+    for key in ("resolution", "width"):
+        check_choices(key, getattr(space, key), f"{where}: {key}")
+    require(bool(space.name.strip()), f"{where}: name", "a name", space.name)
+    require(bool(space.stages), f"{where}: stages", "a list of at least one stage", space.stages)
+    require(
+        all(one in DIMENSIONS for one in space.shares_weights),
+        f"{where}: shares_weights",
+        f"a list of some of {', '.join(DIMENSIONS)}",
+        space.shares_weights,
+    )
+
+
+def _check_layer(
+    layer: _Stem | _FirstBlock | _MBConvStage | _HeadLayer | _ResNetStage, where: str
+) -> None:
+    """What the layers have in common: channels, kernel, stride, activation."""
+    require(layer.channels >= 1, f"{where}: channels", "above 0", layer.channels)
+    if isinstance(layer, _Stem | _FirstBlock):
+        require(_is_odd(layer.kernel), f"{where}: kernel", "odd and above 0", layer.kernel)
+    if isinstance(layer, _MBConvStage | _ResNetStage):
+        # images are halved step by step, see `families.Frame.image`
+        power = layer.stride >= 1 and layer.stride & (layer.stride - 1) == 0
+        require(power, f"{where}: stride", "a power of two", layer.stride)
+    if not isinstance(layer, _ResNetStage):
+        known = layer.activation in ACTIVATIONS
+        what = f"one of {', '.join(ACTIVATIONS)}"
+        require(known, f"{where}: activation", what, layer.activation)
