@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from hybrid_nas.cli.multivalue import parse_coverages
-from hybrid_nas.cli.options import Arch, Guarantee, Threads, Untrained, Weights
+from hybrid_nas.cli.options import Arch, Guarantee, Normalisation, Threads, Untrained, Weights
 from hybrid_nas.cli.output import console, emit_json, err_console, make_table
 from hybrid_nas.cli.subject import check_subject, named_pair
 from hybrid_nas.errors import InputError
@@ -61,6 +61,7 @@ def register(app: typer.Typer) -> None:
                 help="With --arch: images to measure activations on, as for --data.",
             ),
         ] = None,
+        normalisation: Normalisation = None,
         plan: Annotated[
             bool, typer.Option("--plan", help="Write the arena's memory plan as JSON, too.")
         ] = False,
@@ -86,7 +87,7 @@ def register(app: typer.Typer) -> None:
         if out is None:
             raise InputError("--out DIR is missing: name the folder to make")
         people = err_console()
-        check_subject(run, pair, arch, weights, calibration)
+        check_subject(run, pair, arch, weights, calibration, normalisation)
         wanted = _formats(formats)
         _check_patches(patches, wanted)
         if run is None or pair is None:
@@ -95,6 +96,7 @@ def register(app: typer.Typer) -> None:
                 arch,
                 weights,
                 calibration,
+                normalisation,
                 out,
                 threads,
                 formats=wanted,
@@ -169,17 +171,22 @@ def _export_files(
     arch: Path,
     weights: Path,
     calibration: str | None,
+    normalisation: str | None,
     out: Path,
     threads: int | None,
     **settings: Any,
 ) -> dict[str, Any]:
     import torch
 
+    from hybrid_nas.data.normalisation import HALF, parse_normalisation
     from hybrid_nas.export.from_files import NetworkJob
     from hybrid_nas.threads import cores
 
+    trained_on = parse_normalisation(normalisation or HALF)
     torch.set_num_threads(threads or cores())
-    return NetworkJob(arch, weights, out, calibration=calibration, **settings).run()
+    return NetworkJob(
+        arch, weights, out, calibration=calibration, normalisation=trained_on, **settings
+    ).run()
 
 
 def _show(people: Console, document: dict[str, Any], out: Path) -> None:

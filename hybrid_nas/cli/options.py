@@ -76,5 +76,16 @@ Arch = Annotated[
 Weights = Annotated[Path | None, typer.Option("--weights", metavar="PTH", help="and its weights.")]
 """A network that is no run's: its weights."""
 
+Normalisation = Annotated[
+    str | None,
+    typer.Option(
+        "--normalisation",
+        metavar="NAME|MEAN/STD",
+        help="With --arch: what the weights were trained with: half (-1 .. 1, MCUNet's, the "
+        "default), imagenet (Once-for-All's), unit (0 .. 1), or numbers.",
+    ),
+]
+"""Of a network that is no run's, read by `hybrid_nas.data.normalisation.parse_normalisation`."""
+
 Threads = Annotated[int | None, typer.Option("--threads", min=1, help="CPU threads; all cores.")]
 """CPU threads."""

@@ -31,6 +31,7 @@ def check_subject(
     arch: Path | None,
     weights: Path | None,
     calibration: str | None,
+    normalisation: str | None,
 ) -> None:
     """Refuse all but RUN with ``--pair``, or ``--arch`` with ``--weights``."""
     if (run is None) == (arch is None):
@@ -41,6 +42,11 @@ def check_subject(
         return
     if pair is None:
         raise InputError(f"--pair is missing: which pair of {run}?")
-    for name, value in (("--weights", weights), ("--calibration", calibration)):
+    files_only = {
+        "--weights": weights,
+        "--calibration": calibration,
+        "--normalisation": normalisation,
+    }
+    for name, value in files_only.items():
         if value is not None:
             raise InputError(f"{name} belongs to --arch: a run's pair has its own")

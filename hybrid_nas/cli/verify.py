@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from hybrid_nas.cli.options import Arch, Threads, Untrained, Weights, size_option
+from hybrid_nas.cli.options import Arch, Normalisation, Threads, Untrained, Weights, size_option
 from hybrid_nas.cli.output import console, emit_json, err_console
 from hybrid_nas.cli.progress import progress_bar
 from hybrid_nas.cli.subject import check_subject, named_pair
@@ -67,6 +67,7 @@ def register(app: typer.Typer) -> None:
                 help="With --arch: data for activations and images, as for --data.",
             ),
         ] = None,
+        normalisation: Normalisation = None,
         threads: Threads = None,
         json: Annotated[bool, typer.Option("--json", help="Print one JSON document.")] = False,
     ) -> None:
@@ -79,12 +80,12 @@ def register(app: typer.Typer) -> None:
 
         if run is None and arch is not None and out is None:
             raise InputError("--out DIR is missing: with --arch, name the folder to make")
-        check_subject(run, pair, arch, weights, calibration)
+        check_subject(run, pair, arch, weights, calibration, normalisation)
         on = check_device(board, port)
         Compiler.find()
         if run is None or pair is None:
             assert arch is not None and weights is not None and out is not None
-            subject = _files(arch, weights, calibration, on.id, images, threads)
+            subject = _files(arch, weights, calibration, normalisation, on.id, images, threads)
             folder = out
         else:
             subject, own_folder = _pair(run, pair, on.id, images, threads, untrained)
@@ -119,19 +120,22 @@ def _files(
     arch: Path,
     weights: Path,
     calibration: str | None,
+    normalisation: str | None,
     board: str,
     images: int,
     threads: int | None,
 ) -> Subject:
     import torch
 
+    from hybrid_nas.data.normalisation import HALF, parse_normalisation
     from hybrid_nas.export.from_files import NetworkJob
     from hybrid_nas.threads import cores
     from hybrid_nas.verify.subject import files_subject
 
+    trained_on = parse_normalisation(normalisation or HALF)
     torch.set_num_threads(threads or cores())
     err_console().print(f"rounding {arch.name} to int8 ...", markup=False)
-    job = NetworkJob(arch, weights, Path(), (), calibration)
+    job = NetworkJob(arch, weights, Path(), (), calibration, normalisation=trained_on)
     return files_subject(job, board, images)
 
 

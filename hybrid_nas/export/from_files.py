@@ -12,11 +12,13 @@ from typing import Any
 import numpy as np
 import torch
 
+from hybrid_nas.data.normalisation import HALF, NAMED, Normalisation
 from hybrid_nas.data.sources import open_dataset
 from hybrid_nas.errors import InputError
 from hybrid_nas.export.bundle import FolderInTheMaking
 from hybrid_nas.export.c_code.patch_choice import patches_document, with_patches
 from hybrid_nas.export.c_code.project import CNetwork, plan_text, write_c_project
+from hybrid_nas.export.formats import check_formats
 from hybrid_nas.export.from_run import identifier
 from hybrid_nas.export.network import ExportedNetwork, Precision
 from hybrid_nas.export.onnx_metadata import CalibrationData, Provenance
@@ -30,6 +32,7 @@ from hybrid_nas.quantise.int8_graph import int8_graph
 from hybrid_nas.search.provenance import versions
 from hybrid_nas.spaces.interchange import architecture_to_json, read_architecture
 from hybrid_nas.supernet.checkpoint import load_standalone
+from hybrid_nas.supernet.ofa_weights import read_our_images
 from hybrid_nas.supernet.preprocess import prepare
 from hybrid_nas.supernet.standalone import StandaloneNet
 from hybrid_nas.training.recipe import FinalRecipe
@@ -55,6 +58,7 @@ class NetworkJob:
         force: replace an earlier export.
         plan: write the arena's plan beside.
         patches: which operators of the C code run patch by patch, see `with_patches`.
+        normalisation: of the images that the weights were trained on.
     """
 
     arch: Path
@@ -65,15 +69,18 @@ class NetworkJob:
     force: bool = False
     plan: bool = False
     patches: str = "off"
+    normalisation: Normalisation = NAMED[HALF]
 
     def run(self) -> dict[str, Any]:
         """Export, and return what ``pair.yaml`` says.
 
         Raises:
-            InputError: a file is missing, damaged, or does not fit the other.
+            InputError: a file is missing, damaged, or does not fit the other, or a format that
+                the network does not have.
         """
         with FolderInTheMaking(self.out, force=self.force) as bundle:
             network, calibration = self.network()
+            check_formats(network, self.formats, plan=self.plan)
             text = json.dumps(architecture_to_json(network.architecture), indent=1)
             bundle.add("architecture.json", "layers, as MCUNet writes them").write_text(text)
             precisions: list[Precision] = ["fp32"] if network.graph is None else ["fp32", "int8"]
@@ -108,9 +115,18 @@ class NetworkJob:
                     "architecture": sha256_of_file(self.arch),
                     "weights": sha256_of_file(self.weights),
                 },
+                "trained_on": {
+                    "mean": list(self.normalisation.mean),
+                    "std": list(self.normalisation.std),
+                },
                 "exported_with": versions(),
             }
-            if self.calibration is None:
+            if network.graph is None:
+                document["notes"] = [
+                    "It has operators without an int8 kernel (squeeze-and-excitation, h-swish): "
+                    "written in float, as ONNX alone."
+                ]
+            elif self.calibration is None:
                 document["notes"] = [
                     "Activations were measured on made-up images: sizes and times are right, the "
                     "accuracy in int8 is not. Give images of your own with --calibration."
@@ -121,13 +137,18 @@ class NetworkJob:
         return with_patches(CNetwork.of(network), network.architecture, self.patches)
 
     def network(self) -> tuple[ExportedNetwork, CalibrationData]:
-        """The network, and what its activations were measured on."""
+        """The network, and what its activations were measured on.
+
+        Raises:
+            InputError: a file is missing, damaged, or does not fit the other.
+        """
         for flag, path in (("--arch", self.arch), ("--weights", self.weights)):
             if not path.is_file():
                 raise InputError(f"{flag} {path}: no such file")
         architecture = read_architecture(self.arch)
         network = StandaloneNet(architecture)
         load_standalone(self.weights, network)
+        self._read_our_images(network)
         operators = float_graph(network)
         images, classes, what = self._images(architecture.input_shape)
         if classes is None or len(classes) != architecture.classes:
@@ -139,9 +160,18 @@ class NetworkJob:
                 rounded.calibrate(prepare(part, architecture.input_shape[:2]) for part in batches)
             graph = int8_graph(rounded, architecture.input_shape)
         except InputError:
-            graph = None  # squeeze-and-excitation: float only
+            graph = None  # squeeze-and-excitation, h-swish: float only
         name = identifier(self.arch.stem)
         return ExportedNetwork(name, architecture, operators, graph, classes), what
+
+    def _read_our_images(self, network: StandaloneNet) -> None:
+        if self.normalisation == NAMED[HALF]:
+            return
+        try:
+            self.normalisation.check_channels(network.architecture.input_shape[2])
+            read_our_images(network, self.normalisation.mean, self.normalisation.std)
+        except InputError as error:
+            raise InputError(f"--normalisation does not fit {self.arch}: {error}") from error
 
     def _images(
         self, input_shape: tuple[int, int, int]

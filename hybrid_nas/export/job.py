@@ -8,13 +8,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from hybrid_nas.errors import InputError
 from hybrid_nas.export.bundle import Bundle, FolderInTheMaking
 from hybrid_nas.export.c_code.patch_choice import patches_document, with_patches
 from hybrid_nas.export.c_code.project import CNetwork, plan_text, write_c_project
 from hybrid_nas.export.figures import export_figures
+from hybrid_nas.export.formats import FORMATS, check_formats
 from hybrid_nas.export.from_run import ExportedPair, exported_cloud, exported_pair
-from hybrid_nas.export.network import ExportedNetwork, Precision
+from hybrid_nas.export.network import Precision
 from hybrid_nas.export.onnx_compare import compare_with_reference
 from hybrid_nas.export.onnx_metadata import CalibrationData, Provenance
 from hybrid_nas.export.onnx_models import base_model, pair_model, router_model, write_onnx
@@ -26,7 +26,6 @@ from hybrid_nas.routing.guarantees import Promise
 from hybrid_nas.spaces.interchange import architecture_to_json
 from hybrid_nas.training.job import RunPair
 
-FORMATS = ("onnx", "tflite", "c")
 ARCHITECTURE = "architecture.json"
 PLAN, PLAN_WORDS = "plan.json", "the arena: tensors, lifetimes, offsets"
 
@@ -72,7 +71,7 @@ class ExportJob:
         with FolderInTheMaking(self.out, force=self.force) as bundle:
             say("the pair, rounded to int8")
             exported = exported_pair(self.pair, self.coverages, untrained=self.untrained)
-            self._check_formats(exported.network)
+            check_formats(exported.network, self.formats, plan=self.plan)
             guarantees = calibrate_on_device(self.promises, exported)
             figures = None
             if exported.device is not None:
@@ -118,15 +117,6 @@ class ExportJob:
         text = plan_text(self._c_network(exported))
         bundle.add(PLAN, PLAN_WORDS).write_text(text)
         atomic_write(self.pair.directory.pair(self.pair.number) / PLAN, text)
-
-    def _check_formats(self, network: ExportedNetwork) -> None:
-        if network.graph is None and self.plan:
-            raise InputError(f"--plan: {network.name} has operators without an int8 kernel")
-        if network.graph is None and "onnx" not in self.formats:
-            raise InputError(
-                f"{network.name} has operators without an int8 kernel (squeeze-and-excitation): "
-                "only --format onnx can hold it, in float"
-            )
 
     def _write_onnx(self, bundle: Bundle, exported: ExportedPair) -> dict[str, Any]:
         network, cuts = exported.network, exported.subject.base.cuts

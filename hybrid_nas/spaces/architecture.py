@@ -18,11 +18,13 @@ class Architecture:
         input_shape: (height, width, channels) of the image.
         blocks: in execution order; each block's input shape is the one before's output shape.
         name: where it came from, for messages.
+        bn_eps: what batch norm adds to the variance.
     """
 
     input_shape: tuple[int, int, int]
     blocks: tuple[Block, ...]
     name: str = ""
+    bn_eps: float = 1e-5
 
     def __post_init__(self) -> None:
         shape = self.input_shape

@@ -80,11 +80,12 @@ class ConvBlock(Block):
         """One convolution (a dense layer where the image is a single pixel), then the shortcut."""
         act, k = self.activation, self.kernel
         if self.h == self.w == k == 1:
-            return (OpSpec("dense", 1, 1, self.cin, self.cout, activation=act),)
-        conv = OpSpec("conv", self.h, self.w, self.cin, self.cout, k, self.stride, k // 2, act)
+            first = OpSpec("dense", 1, 1, self.cin, self.cout, activation=act)
+        else:
+            first = OpSpec("conv", self.h, self.w, self.cin, self.cout, k, self.stride, k // 2, act)
         if not self.skip:
-            return (conv,)
-        return conv, OpSpec("add", *self.out_shape, self.cout, bias=False, residual=2)
+            return (first,)
+        return first, OpSpec("add", *self.out_shape, self.cout, bias=False, residual=2)
 
     @property
     def params(self) -> int:

@@ -7,6 +7,7 @@ The pool is not written in the files.
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Mapping
 from typing import Any, get_args
 
@@ -53,7 +54,8 @@ def architecture_from_json(doc: Mapping[str, Any], resolution: int | None = None
         resolution: longer side of the image in pixels, instead of the document's.
 
     Raises:
-        InputError: a layer is missing, unknown, or does not fit the one before; it is named.
+        InputError: a layer is missing, unknown, or does not fit the one before, or ``bn.eps`` is
+            not a number above 0; it is named.
 
     Example:
         >>> layer = {"in_channels": 3, "out_channels": 8, "kernel_size": 3, "stride": 2,
@@ -85,7 +87,7 @@ def architecture_from_json(doc: Mapping[str, Any], resolution: int | None = None
     if mix is not None:
         chain.add(_conv_block(_layer(mix, "feature_mix_layer"), chain.shape))
     chain.add(_classifier(_layer(doc.get("classifier"), "classifier"), chain.shape))
-    return Architecture(chain.input_shape, tuple(chain.blocks), name)
+    return Architecture(chain.input_shape, tuple(chain.blocks), name, _bn_eps(doc, name))
 
 
 class _Chain:
@@ -118,6 +120,20 @@ def _input_shape(doc: Mapping[str, Any], resolution: int | None, name: str) -> S
         raise InputError(f"{name} has no 'resolution': add it to the file or give --resolution")
     side = positive(side, f"resolution of {name}")
     return side, side, channels
+
+
+def _bn_eps(doc: Mapping[str, Any], name: str) -> float:
+    """``bn.eps``; where a file has no ``bn``, what both projects' builders take for its kind."""
+    bn = doc.get("bn")
+    if bn is None:
+        proxyless = "input_stem" not in doc and doc.get("final_expand_layer") is None
+        return 1e-3 if proxyless else 1e-5
+    if not isinstance(bn, Mapping):
+        raise InputError(f"'bn' of {name} must be an object with an 'eps' (got {bn!r})")
+    eps = bn.get("eps")
+    if isinstance(eps, (int, float)) and eps is not True and 0 < eps <= sys.float_info.max:
+        return float(eps)
+    raise InputError(f"eps in 'bn' of {name} must be a finite number above 0 (got {eps!r})")
 
 
 def _list(doc: Mapping[str, Any], key: str, name: str) -> list[Any]:

@@ -35,7 +35,7 @@ def architecture_to_json(arch: Architecture) -> dict[str, Any]:
             "pool and end in a classifier"
         )
     body, tail = blocks[: pools[0]], blocks[pools[0] + 1 :]
-    doc: dict[str, Any] = {"name": "ProxylessNASNets", "bn": {"momentum": 0.1, "eps": 1e-05}}
+    doc: dict[str, Any] = {"name": "ProxylessNASNets", "bn": {"momentum": 0.1, "eps": arch.bn_eps}}
     if any(isinstance(block, BottleneckBlock) for block in body):
         doc |= {"name": "ResNets", **_resnet_body(body)}
         if len(tail) > 1:

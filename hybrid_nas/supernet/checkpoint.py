@@ -20,6 +20,7 @@ from hybrid_nas.errors import InputError
 from hybrid_nas.files import atomic_write
 from hybrid_nas.spaces.loader import load_space
 from hybrid_nas.spaces.space import SearchSpace, Value
+from hybrid_nas.supernet.naming import numbered_without_gaps
 from hybrid_nas.supernet.network import Supernet
 from hybrid_nas.supernet.ofa_weights import BN_EPS, set_bn_eps
 from hybrid_nas.supernet.standalone import StandaloneNet
@@ -214,17 +215,16 @@ def load_ofa_checkpoint(path: Path, space: SearchSpace) -> Supernet:
     return supernet.eval()
 
 
-def load_standalone(path: Path, network: StandaloneNet, *, bn_eps: float = _BN_EPS) -> None:
+def load_standalone(path: Path, network: StandaloneNet) -> None:
     """Copy a published checkpoint of one network, such as MCUNet's, into `network`.
 
     Args:
-        path: the checkpoint.
+        path: the checkpoint; blocks that the network's JSON skips may have a number in it.
         network: receives the weights.
-        bn_eps: what batch norm adds to the variance: ``bn.eps`` of the network's JSON.
 
     Raises:
         InputError: keys or shapes are not those of the network.
     """
-    load_weights(network, state_of(read_tensors(path), path), str(path))
-    set_bn_eps(network, bn_eps)
+    state = numbered_without_gaps(state_of(read_tensors(path), path), network.state_dict())
+    load_weights(network, state, str(path))
     network.eval()

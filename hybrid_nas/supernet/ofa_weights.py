@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Container, Mapping
+from collections.abc import Container, Mapping, Sequence
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
+from hybrid_nas.data.normalisation import NAMED
+from hybrid_nas.errors import InputError
 from hybrid_nas.supernet.preprocess import MEAN, STD
 
-IMAGENET_MEAN = (0.485, 0.456, 0.406)
-IMAGENET_STD = (0.229, 0.224, 0.225)
+_IMAGENET = NAMED["imagenet"]
 
 BN_EPS = {"ofa-proxyless-w1.3": 1e-3}
 """What was added to batch norm's variances, by space; 1e-5 where it is not here."""
@@ -60,18 +61,32 @@ def set_bn_eps(network: nn.Module, eps: float) -> None:
 
 
 @torch.no_grad()
-def read_our_images(supernet: Any) -> None:
-    """Let a network trained on ImageNet's normalisation read images normalised our way; in place.
+def read_our_images(
+    network: Any, mean: Sequence[float] = _IMAGENET.mean, std: Sequence[float] = _IMAGENET.std
+) -> None:
+    """Let a network trained on another normalisation read images normalised our way; in place.
 
     Ours is ``(x / 255 - 0.5) / 0.5`` for every channel. The scale goes into the first convolution,
     the shift into its batch norm's mean. What remains is the padding: it stands for mid-grey now,
     which was the mean colour before.
+
+    Args:
+        network: a supernet, or a network of plain layers.
+        mean, std: of ``(x / 255 - mean) / std``, one value or one per channel; ImageNet's if not
+            given.
+
+    Raises:
+        InputError: there is no batch norm behind the first convolution.
     """
-    _, stem = supernet.parts[0]
+    _, stem = network.parts[0]
+    if not hasattr(stem, "bn"):
+        raise InputError(
+            "the first convolution has no batch norm to take another normalisation's shift: "
+            "expected one, or a network trained on -1 .. 1"
+        )
     weight: Tensor = getattr(stem.conv, "conv", stem.conv).weight
     norm = getattr(stem.bn, "bn", stem.bn)
-    mean = weight.new_tensor(IMAGENET_MEAN)
-    std = weight.new_tensor(IMAGENET_STD)
-    shift = (weight.sum((2, 3)) * ((MEAN - mean) / std)).sum(1)
+    means, stds = weight.new_tensor(mean), weight.new_tensor(std)
+    shift = (weight.sum((2, 3)) * ((MEAN - means) / stds)).sum(1)
     norm.running_mean -= shift
-    weight *= (STD / std)[:, None, None]
+    weight *= (STD / stds)[:, None, None]

@@ -19,6 +19,7 @@ from hybrid_nas.spaces.blocks import (
 )
 from hybrid_nas.spaces.opspec import Activation
 from hybrid_nas.supernet.naming import part_names
+from hybrid_nas.supernet.ofa_weights import set_bn_eps
 
 _ACTIVATIONS: dict[Activation, type[nn.Module]] = {
     "relu": nn.ReLU,
@@ -186,7 +187,8 @@ class StandaloneNet(nn.Module):
 
     Args:
         architecture: its blocks.
-        parts: layers of each block, as `build_part` makes them; new ones if there are none.
+        parts: layers of each block, as `build_part` makes them; new ones, with the architecture's
+            `bn_eps`, if there are none.
     """
 
     def __init__(
@@ -197,6 +199,9 @@ class StandaloneNet(nn.Module):
         blocks = architecture.blocks
         if parts is None:
             parts = [build_part(block) for block in blocks]
+            for part in parts:
+                if part is not None:
+                    set_bn_eps(part, architecture.bn_eps)
         self._chain = list(zip(blocks, parts, strict=True))
         for name, part in zip(part_names(blocks), parts, strict=True):
             if part is not None and name is not None:

@@ -67,6 +67,7 @@ def test_published_files_survive_the_round_trip(name: str) -> None:
     written = architecture_to_json(arch)
     for key in ("first_conv", "feature_mix_layer", "resolution"):
         assert written[key] == document[key]
+    assert written["bn"]["eps"] == document["bn"]["eps"] == arch.bn_eps
     real = [b for b in document["blocks"] if b["mobile_inverted_conv"]["name"] != "ZeroLayer"]
     for ours, theirs in zip(written["blocks"], real, strict=True):
         assert (ours["shortcut"] is None) == (theirs["shortcut"] is None)
@@ -87,6 +88,33 @@ def test_the_ofa_package_builds_the_same_network_from_our_files(name: str) -> No
     builders = {"MobileNetV3": MobileNetV3, "ProxylessNASNets": ProxylessNASNets}
     net = {**builders, "ResNets": ResNets}[document["name"]].build_from_config(document)
     assert sum(p.numel() for p in net.parameters()) == arch.params
+
+
+@pytest.mark.parametrize("bn", [{"momentum": 0.1, "eps": 0.02}, None])
+@pytest.mark.parametrize("name", ["mcunet", "ofa-mbv3-w1.0", "ofa-resnet50"])
+def test_batch_norm_adds_what_the_ofa_package_adds(name: str, bn: dict[str, float] | None) -> None:
+    """Without a word on it in the file, too."""
+    import hybrid_nas.supernet.ofa_import  # noqa: F401
+
+    # isort: split
+    from ofa.imagenet_classification.networks import MobileNetV3, ProxylessNASNets, ResNets
+
+    document = json.loads(json.dumps(architecture_to_json(sample(name))))
+    del document["bn"]
+    if bn is not None:
+        document["bn"] = bn
+    arch = architecture_from_json(document)
+    builders = {"MobileNetV3": MobileNetV3, "ProxylessNASNets": ProxylessNASNets}
+    net = {**builders, "ResNets": ResNets}[document["name"]].build_from_config(document)
+    assert arch.bn_eps == net.get_bn_param()["eps"]
+
+
+def test_a_shortcut_on_one_pixel_is_an_addition() -> None:
+    """As on any other image; only the convolution is a dense layer there."""
+    for side, op in ((1, "dense"), (4, "conv")):
+        ops = ConvBlock(side, side, 8, 8, skip=True).lower()
+        assert [spec.op for spec in ops] == [op, "add"]
+        assert (ops[1].source, ops[1].residual, ops[1].out_bytes) == (1, 2, 8 * side**2)
 
 
 def test_a_resolution_replaces_the_one_in_the_file() -> None:
@@ -153,6 +181,12 @@ def broken(change: str) -> dict[str, Any]:
             document["input_shape"] = [40, 20]
         case "shape channels":
             document["input_shape"] = [40, 20, 1]
+        case "bn":
+            document["bn"] = 1e-3
+        case "no eps":
+            del document["bn"]["eps"]
+        case "eps" | "endless eps":
+            document["bn"]["eps"] = {"eps": 0, "endless eps": float("inf")}[change]
     return document
 
 
@@ -174,6 +208,10 @@ def broken(change: str) -> dict[str, Any]:
         ("resolution", "has no 'resolution'.*--resolution"),
         ("shape", r"\[height, width, channels\] \(got \[40, 20\]\)"),
         ("shape channels", "has 1 channels, but its first layer reads 3"),
+        ("bn", r"'bn' of ProxylessNASNets must be an object with an 'eps' \(got 0.001\)"),
+        ("no eps", r"eps in 'bn' .* must be a finite number above 0 \(got None\)"),
+        ("eps", r"a finite number above 0 \(got 0\)"),
+        ("endless eps", r"a finite number above 0 \(got inf\)"),
     ],
 )
 def test_what_is_wrong_in_a_file_is_named_in_one_line(change: str, message: str) -> None:

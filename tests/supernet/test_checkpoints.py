@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import copy
 import json
 import pickle
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -196,7 +198,7 @@ def test_published_mcunet_weights_load_into_the_network_of_their_json() -> None:
     network = StandaloneNet(architecture_from_json(described))
     state = read_tensors(folder / "mcunet-in3.pth")["state_dict"]
     blank = {name: tensor.clone() for name, tensor in network.state_dict().items()}
-    load_standalone(folder / "mcunet-in3.pth", network, bn_eps=described["bn"]["eps"])
+    load_standalone(folder / "mcunet-in3.pth", network)
     assert len(state) == len(network.state_dict())
     changed = [k for k, t in network.state_dict().items() if not torch.equal(t, blank[k])]
     assert {k for k in blank if k.endswith("weight")} <= set(changed)
@@ -213,3 +215,44 @@ def test_published_weights_of_another_network_are_refused() -> None:
     network = StandaloneNet(architecture_from_json(described))
     with pytest.raises(InputError, match=r"mcunet-in3\.pth does not fit the architecture"):
         load_standalone(folder / "mcunet-in3.pth", network)
+
+
+def built_by_ofa(described: dict[str, Any], path: Path) -> Any:
+    """The network that the `ofa` package builds, its statistics drawn, saved at `path`."""
+    import hybrid_nas.supernet.ofa_import  # noqa: F401
+
+    # isort: split
+    from ofa.imagenet_classification.networks import ProxylessNASNets
+
+    torch.manual_seed(0)
+    theirs = ProxylessNASNets.build_from_config(copy.deepcopy(described))
+    for module in theirs.modules():
+        if isinstance(module, torch.nn.BatchNorm2d):
+            module.running_mean.normal_(0, 0.1)
+            module.running_var.uniform_(0.002, 0.05)  # beside which 1e-3 is not nothing
+    torch.save({"state_dict": theirs.state_dict()}, path)
+    return theirs.eval()
+
+
+@pytest.mark.parametrize("name", ["proxyless-w0.3", "mbv2-w0.3"])
+def test_published_json_with_skipped_blocks_and_another_eps_is_the_network_of_ofa(
+    name: str, tmp_path: Path
+) -> None:
+    described = json.loads((shared_data("mcunet") / f"{name}.json").read_text())
+    theirs = built_by_ofa(described, tmp_path / "net.pth")
+    network = StandaloneNet(architecture_from_json(described))
+    load_standalone(tmp_path / "net.pth", network)
+    side = described["resolution"]
+    image = torch.rand(2, 3, side, side, generator=torch.Generator().manual_seed(1))
+    with torch.inference_mode():
+        found, wanted = network(image), theirs(image)
+    torch.testing.assert_close(found, wanted, rtol=1e-4, atol=1e-4 * float(wanted.abs().max()))
+
+
+def test_a_file_that_lacks_a_block_is_refused_by_the_names_in_it(tmp_path: Path) -> None:
+    described = json.loads((shared_data("mcunet") / "mcunet-in1.json").read_text())
+    network = StandaloneNet(architecture_from_json(described))
+    kept = {k: t for k, t in network.state_dict().items() if not k.startswith("blocks.4.")}
+    torch.save({"state_dict": kept}, tmp_path / "net.pth")
+    with pytest.raises(InputError, match=r"missing blocks\.4\.conv"):
+        load_standalone(tmp_path / "net.pth", network)
