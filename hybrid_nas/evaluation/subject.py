@@ -17,9 +17,10 @@ from hybrid_nas.routing.designs import design
 from hybrid_nas.routing.fitted import FittedRouter
 from hybrid_nas.routing.outputs import ModelOutputs
 from hybrid_nas.routing.scoring import fit_pair_router
-from hybrid_nas.supernet.cloud import open_supernet_cloud
+from hybrid_nas.supernet.cloud import SupernetCloud, open_supernet_cloud
 from hybrid_nas.supernet.device import place
-from hybrid_nas.training.int8_base import Int8Base, load_base, outputs_in_batches
+from hybrid_nas.training.belonging import check_trained_for
+from hybrid_nas.training.int8_base import Int8Base, load_base, outputs_in_batches, read_about
 from hybrid_nas.training.job import CLOUD_FILE, RunPair
 from hybrid_nas.training.recipe import FinalRecipe
 from hybrid_nas.typing import BoolArray
@@ -83,22 +84,25 @@ def open_subject(
     are set on int8 scores either way.
 
     Raises:
-        InputError: no such pair, something has changed since the run, or a file is damaged.
+        InputError: no such pair, something has changed since the run, a file is damaged, or what is
+            there was trained for another pair.
     """
     trained = not untrained and (pair.folder / "base.pt").is_file()
+    own_cloud = None
     if trained:
+        router = _read_router(pair)
+        if (pair.folder / CLOUD_FILE).is_file():
+            own_cloud = open_supernet_cloud(pair.folder / CLOUD_FILE)
+        _check_own(pair, router, own_cloud)
         architecture = pair.setup.space.architecture(pair.candidate.genes)
         base = load_base(pair.folder / "base.pt", architecture, pair.cuts)
         base = Int8Base(place(base.network, device).eval(), architecture, pair.cuts)
-        router = _read_router(pair)
     else:
         base = pair.int8_base(FinalRecipe().calibration_images, device=device)
         router = _fit_router(pair, base, coverages)
     threshold = base.outputs(pair.setup.data.split("threshold"), "the int8 base on split threshold")
     router = router.with_thresholds(router.send_score(threshold), tuple(coverages))
-    cloud = pair.cloud
-    if trained and (pair.folder / CLOUD_FILE).is_file():
-        cloud = open_supernet_cloud(pair.folder / CLOUD_FILE)
+    cloud = pair.cloud if own_cloud is None else own_cloud
     return Subject(pair, base, router, trained, cloud, {"threshold": threshold})
 
 
@@ -120,6 +124,12 @@ def float_ops(network: FakeQuantNet) -> tuple[FloatOp, ...]:
         else FloatOp(spec)
         for index, spec in enumerate(network.specs)
     )
+
+
+def _check_own(pair: RunPair, router: FittedRouter, cloud: SupernetCloud | None) -> None:
+    """Refuse a training of another pair, before its weights are found not to fit."""
+    about, genes = read_about(pair.folder / "base.pt"), None if cloud is None else cloud.genes
+    check_trained_for(pair.candidate, pair.number, pair.folder, about, router.design.kind, genes)
 
 
 def _read_router(pair: RunPair) -> FittedRouter:

@@ -18,6 +18,7 @@ from hybrid_nas.search.front import (
     pareto_front,
 )
 from hybrid_nas.search.objectives import OBJECTIVES
+from hybrid_nas.search.pair_folders import settle
 from hybrid_nas.search.progress import Box, hypervolume_history
 from hybrid_nas.search.rundir import RunDirectory
 from hybrid_nas.search.setup import SearchSetup
@@ -39,6 +40,7 @@ def write_documents(worker: Worker, setup: SearchSetup, directory: RunDirectory)
         row["hypervolume"], row["elapsed_s"] = volume, round(seconds, 3)
     directory.write_json(directory.trials, trials)
     pairs = [judge(pair, setup.scorer) for pair in pareto_front(scored, settings)]
+    settle(directory, [pair.scored.number for pair in pairs])
     entries = []
     for number, pair in enumerate(pairs, 1):
         entries.append(describe_pair(number, pair, setup.scorer, _latency_is(setup, pair)))

@@ -110,9 +110,19 @@ def op_cuts(space: SearchSpace, genes: Genes) -> tuple[int, ...]:
 
 
 def save_base(base: Int8Base, path: Path, about: dict[str, Any]) -> None:
-    """Write weights and ranges; `about` holds plain values (space, genes)."""
+    """Write weights and ranges; `about` holds plain values (see `belonging.about_candidate`)."""
     state = {name: tensor.detach().cpu() for name, tensor in base.network.state_dict().items()}
     atomic_write(path, to_bytes({"schema": SCHEMA, "about": about, "state_dict": state}))
+
+
+def read_about(path: Path) -> dict[str, Any]:
+    """What a file that `save_base` wrote says of itself.
+
+    Raises:
+        InputError: it is damaged or something else.
+    """
+    about = _read(path).get("about")
+    return about if isinstance(about, dict) else {}
 
 
 def load_base(path: Path, architecture: Architecture, cuts: tuple[int, ...] = ()) -> Int8Base:
@@ -121,9 +131,7 @@ def load_base(path: Path, architecture: Architecture, cuts: tuple[int, ...] = ()
     Raises:
         InputError: it is damaged, something else, or of another architecture.
     """
-    document = read_tensors(path)
-    if document.get("schema") != SCHEMA:
-        raise InputError(f"{path} is no trained base: schema {document.get('schema')!r}")
+    document = _read(path)
     ops = [
         FloatOp(spec, *_blank(spec.op, spec.cin, spec.cout, spec.kernel))
         if spec.weights
@@ -139,6 +147,13 @@ def load_base(path: Path, architecture: Architecture, cuts: tuple[int, ...] = ()
             "train the pair again"
         ) from error
     return Int8Base(network.eval(), architecture, cuts)
+
+
+def _read(path: Path) -> dict[str, Any]:
+    document = read_tensors(path)
+    if document.get("schema") != SCHEMA:
+        raise InputError(f"{path} is no trained base: schema {document.get('schema')!r}")
+    return document
 
 
 def _blank(op: str, cin: int, cout: int, kernel: int) -> tuple[Tensor, Tensor]:

@@ -16,6 +16,7 @@ from hybrid_nas.quantise.float_graph import float_graph
 from hybrid_nas.routing.designs import design
 from hybrid_nas.routing.fitted import FittedRouter
 from hybrid_nas.search.candidate import Candidate
+from hybrid_nas.search.pair_folders import check_folder
 from hybrid_nas.search.prices import Prices
 from hybrid_nas.search.provenance import check_unchanged, hashes
 from hybrid_nas.search.rundir import RunDirectory
@@ -25,6 +26,7 @@ from hybrid_nas.supernet.cloud import SupernetCloud
 from hybrid_nas.supernet.device import place
 from hybrid_nas.supernet.distributed import ALONE, Team
 from hybrid_nas.supernet.network_file import save_network
+from hybrid_nas.training.belonging import about_candidate
 from hybrid_nas.training.cloud_side import CloudSide
 from hybrid_nas.training.int8_base import Int8Base, op_cuts, save_base
 from hybrid_nas.training.progress import RoundFigures, TrainingState
@@ -66,7 +68,7 @@ class RunPair:
         """The pair's entry in ``pareto.json``.
 
         Raises:
-            InputError: there is none of that number, or no front.
+            InputError: there is none of that number, no front, or the folder is another pair's.
         """
         path = self.directory.pareto
         if not path.is_file():
@@ -78,6 +80,7 @@ class RunPair:
                 f"--pair {self.number}: {self.directory.path} has no such pair (there are {known})"
             )
         found: dict[str, Any] = pairs[self.number]
+        check_folder(self.directory, self.number, found["trial"])
         return found
 
     @cached_property
@@ -213,8 +216,7 @@ class FinalJob:
         """Write what `train` left, drop the checkpoint, and give ``training.json``'s content."""
         trainer, folder, directory = self.trainer, self.pair.folder, self.pair.directory
         router = trainer.fit_router()
-        space = self.pair.setup.space
-        about = {"space": space.name, "genes": list(self.pair.candidate.genes)}
+        about = about_candidate(self.pair.setup.space.name, self.pair.candidate)
         save_base(trainer.base, folder / "base.pt", about)
         cloud = self.pair.cloud
         is_new = self.recipe.train_cloud or self.pair.candidate.cloud is not None
@@ -236,6 +238,7 @@ def describe_training(
     return {
         "schema": SCHEMA,
         "pair": job.pair.number,
+        "trial": job.pair.document["trial"],
         "coverage": job.target,
         "kept": "before" if best.round == 0 else "after",
         "kept_round": best.round,

@@ -283,7 +283,17 @@ class PairTrainer(Resumable):
 
     def _identity(self) -> dict[str, Any]:
         return {
+            "pair": _pair_of(self.plan.origin),
             "recipe": asdict(self.recipe),
             "target": self.plan.target,
             "origin": self.plan.origin,
         }
+
+    def _identity_of(self, state: Mapping[str, Any]) -> Mapping[str, Any]:
+        """With the pair by itself, so that a checkpoint of another one is refused as such."""
+        return {**state, "pair": _pair_of(state.get("origin"))}
+
+
+def _pair_of(origin: object) -> str | None:
+    """The pair that a checkpoint's origin names; None if it names none."""
+    return origin.get("pair") if isinstance(origin, dict) else None

@@ -203,6 +203,47 @@ def test_the_trained_pair_is_taken_where_there_is_one(
     assert "router.json" in line and "--untrained" in line
 
 
+def test_a_training_is_of_its_pair_after_a_search_was_resumed(
+    capsys: pytest.CaptureFixture[str], tiny: TinyInputs, tmp_path: Path
+) -> None:
+    """The front is numbered anew: the training goes with its pair, and pair 1 gets no other's."""
+    run = make_run(tiny, tmp_path / "run", coverages=(0.7,))
+    old = {pair["id"]: pair["trial"] for pair in json.loads(run.pareto.read_text())["pairs"]}
+    flags = ["--steps", "2", "--rounds", "1", "--batch", "8", "--threads", "1"]
+    for number in old:
+        assert main(["train", str(run.path), "--pair", str(number), *flags]) == 0
+    capsys.readouterr()
+    assert evaluate(capsys, run, *QUICK)[0]["base"] == "trained"
+    assert main(["search", "--resume", "--trials", "12", "--run", str(run.path)]) == 0
+    capsys.readouterr()
+    new = {pair["id"]: pair["trial"] for pair in json.loads(run.pareto.read_text())["pairs"]}
+    assert new[1] != old[1]  # else there is nothing to see
+    for number, trial in new.items():
+        subject = open_subject(RunPair(run, number), (0.7,))
+        assert subject.trained == (trial in old.values())
+    gone = [trial for trial in old.values() if trial not in new.values()]
+    aside = {path.parents[1].name for path in run.path.glob("pairs/former-*/trained/base.pt")}
+    assert aside == {f"former-trial-{trial}" for trial in gone}
+    if new[1] not in old.values():
+        assert evaluate(capsys, run, *QUICK)[0]["base"] == "untrained"
+
+
+def test_a_training_of_another_pair_is_refused(
+    capsys: pytest.CaptureFixture[str], fresh: RunDirectory
+) -> None:
+    pair = RunPair(fresh, 1)
+    subject = open_subject(pair, (0.7,))
+    genes = [*pair.candidate.genes[:-1], 99]
+    save_base(subject.base, pair.folder / "base.pt", {"genes": genes})
+    fresh.write_json(pair.folder / "router.json", subject.router.to_dict())
+    _, line = evaluate(capsys, fresh, *QUICK, status=2)
+    assert "another pair" in line and "--untrained" in line
+    out = fresh.path / "door"
+    assert main(["export", str(fresh.path), "--pair", "1", "--out", str(out)]) == 2
+    assert "another pair" in capsys.readouterr().err and not out.exists()
+    assert evaluate(capsys, fresh, *QUICK, "--untrained")[0]["base"] == "untrained"
+
+
 def test_guarantees_are_calibrated_before_the_test_split_is_looked_at(
     capsys: pytest.CaptureFixture[str], fresh: RunDirectory
 ) -> None:
