@@ -184,16 +184,15 @@ def run_search(
         with Crew(post, settings.jobs - 1) as crew:
             ended = worker.run(meter, stop)
             died = crew.wait()
-        worker.study.set_user_attr(ENDED, ended)
         if died:
             ended += f" ({died} of {settings.jobs} worker processes died)"
+        worker.study.set_user_attr(ENDED, ended)
         document = write_documents(worker, setup, directory)
         seconds = float(record.get("seconds", 0.0)) + time.monotonic() - begun
         directory.write_settings(
             {
-                **_without_schema(record),
+                **_without_schema(directory.read_settings()),
                 "settings": settings.to_dict(),
-                "storage": {**place.to_dict(), "begun": True},
                 "finished": datetime.now(UTC).isoformat(timespec="seconds"),
                 "seconds": round(seconds, 1),
                 "ended": ended,
@@ -230,9 +229,7 @@ def _begin(
     resume: bool,
 ) -> Worker:
     """Open the study, make it say what it is about, and close what dead workers left in it."""
-    directory.write_settings(
-        {**_without_schema(directory.read_settings()), "storage": place.to_dict()}
-    )
+    _note_place(directory, place, begun=False)
     study = open_study(setup, place.url, place.name, heartbeat_s)
     store_warm_start(study, directory)
     record = StudyRecord.of_study(study)
@@ -246,15 +243,16 @@ def _begin(
     if record is None or resume:
         StudyRecord.of_setup(setup, digests, heartbeat_s).store(study)
     study.set_user_attr(ENDED, None)
-    directory.write_settings(
-        {
-            **_without_schema(directory.read_settings()),
-            "storage": {**place.to_dict(), "begun": True},
-        }
-    )
+    _note_place(directory, place, begun=True)
     close_dead(study, alone=not place.outside)
     enough = Patience(setup.problem, setup.settings)
     return Worker(study, setup.problem, setup.scorer, setup.settings, enough=enough)
+
+
+def _note_place(directory: RunDirectory, place: StudyPlace, *, begun: bool) -> None:
+    """Write down where the study is, and whether it is there: from then on it must be found."""
+    storage = {**place.to_dict(), "begun": begun}
+    directory.write_settings({**_without_schema(directory.read_settings()), "storage": storage})
 
 
 def _without_schema(record: dict[str, Any]) -> dict[str, Any]:

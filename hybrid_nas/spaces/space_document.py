@@ -36,10 +36,7 @@ class _Stem:
 
 
 @dataclass(frozen=True)
-class _FirstBlock:
-    channels: int
-    kernel: int
-    activation: str
+class _FirstBlock(_Stem):
     skip: bool
 
 
@@ -132,19 +129,24 @@ _CHOICES: Mapping[str, tuple[str, Callable[[float], bool]]] = {
     "width": ("above 0", lambda value: value > 0),
 }
 
+_VALUES: Mapping[str, tuple[str, Callable[[Any], bool]]] = {
+    "channels": ("above 0", _is_whole),
+    "blocks": ("above 0", _is_whole),
+    "kernel": ("odd and above 0", _is_odd),
+    # images are halved step by step, see `families.Frame.image`
+    "stride": ("a power of two", lambda value: value >= 1 and value & (value - 1) == 0),
+    "activation": (f"one of {', '.join(ACTIVATIONS)}", lambda value: value in ACTIVATIONS),
+}
+
 
 def _check_mbconv(space: _MBConvSpace, where: str) -> None:
     _check_common(space, where)
-    stem = dataclass_of(_Stem, space.stem, f"{where}: stem")
-    _check_layer(stem, f"{where}: stem")
-    first = dataclass_of(_FirstBlock, space.first_block, f"{where}: first_block")
-    _check_layer(first, f"{where}: first_block")
+    for key, kind in (("stem", _Stem), ("first_block", _FirstBlock)):
+        at = f"{where}: {key}"
+        _check_layer(dataclass_of(kind, getattr(space, key), at), at)
     for number, values in enumerate(space.stages, 1):
         at = f"{where}: stage {number}"
-        stage = dataclass_of(_MBConvStage, values, at)
-        _check_layer(stage, at)
-        for key in ("depth", "kernel", "expand"):
-            check_choices(key, getattr(stage, key), f"{at}: {key}")
+        _check_layer(dataclass_of(_MBConvStage, values, at), at)
     require(
         space.head.count("pool") == 1,
         f"{where}: head",
@@ -164,9 +166,7 @@ def _check_resnet(space: _ResNetSpace, where: str) -> None:
     check_choices("expand", space.expand, f"{where}: expand")
     for number, values in enumerate(space.stages, 1):
         at = f"{where}: stage {number}"
-        stage = dataclass_of(_ResNetStage, values, at)
-        _check_layer(stage, at)
-        require(stage.blocks >= 1, f"{at}: blocks", "above 0", stage.blocks)
+        _check_layer(dataclass_of(_ResNetStage, values, at), at)
 
 
 def _check_common(space: _MBConvSpace | _ResNetSpace, where: str) -> None:
@@ -182,18 +182,11 @@ def _check_common(space: _MBConvSpace | _ResNetSpace, where: str) -> None:
     )
 
 
-def _check_layer(
-    layer: _Stem | _FirstBlock | _MBConvStage | _HeadLayer | _ResNetStage, where: str
-) -> None:
-    """What the layers have in common: channels, kernel, stride, activation."""
-    require(layer.channels >= 1, f"{where}: channels", "above 0", layer.channels)
-    if isinstance(layer, _Stem | _FirstBlock):
-        require(_is_odd(layer.kernel), f"{where}: kernel", "odd and above 0", layer.kernel)
-    if isinstance(layer, _MBConvStage | _ResNetStage):
-        # images are halved step by step, see `families.Frame.image`
-        power = layer.stride >= 1 and layer.stride & (layer.stride - 1) == 0
-        require(power, f"{where}: stride", "a power of two", layer.stride)
-    if not isinstance(layer, _ResNetStage):
-        known = layer.activation in ACTIVATIONS
-        what = f"one of {', '.join(ACTIVATIONS)}"
-        require(known, f"{where}: activation", what, layer.activation)
+def _check_layer(layer: object, where: str) -> None:
+    """Go on where every field of a layer can be: choices of a dimension, or one value."""
+    for key, value in vars(layer).items():
+        if isinstance(value, list):
+            check_choices(key, value, f"{where}: {key}")
+        elif key in _VALUES:
+            what, good = _VALUES[key]
+            require(good(value), f"{where}: {key}", what, value)
