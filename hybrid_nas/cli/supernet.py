@@ -13,7 +13,7 @@ import typer
 
 from hybrid_nas.cli.options import value_option
 from hybrid_nas.errors import InputError
-from hybrid_nas.supernet.recipe import TrainingRecipe
+from hybrid_nas.supernet.recipe import MAX_SEED, TrainingRecipe
 from hybrid_nas.threads import cores, wait_passively
 
 _RECIPE = TrainingRecipe()
@@ -118,7 +118,9 @@ def train(
     unlabelled_share: Annotated[
         float, typer.Option("--unlabelled-share", help="Their share of every batch.")
     ] = 0.5,
-    seed: Annotated[int, typer.Option("--seed", min=0, help="Decides the result.")] = _RECIPE.seed,
+    seed: Annotated[
+        int, typer.Option("--seed", min=0, max=MAX_SEED, help="Decides the result.")
+    ] = _RECIPE.seed,
     device: Device = "auto",
     threads: Threads = None,
     resume: Annotated[

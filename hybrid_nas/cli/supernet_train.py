@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -14,6 +15,8 @@ from hybrid_nas.cli.supernet_work import DataFlags, print_subnets
 from hybrid_nas.cli.team import stop_together, training_team
 from hybrid_nas.data.cloud import open_cloud
 from hybrid_nas.data.dataset import Dataset
+from hybrid_nas.data.folder import FolderDataset
+from hybrid_nas.data.image_files import DEEP_BITS
 from hybrid_nas.data.normalisation import parse_normalisation
 from hybrid_nas.data.stored import StoredDataset
 from hybrid_nas.errors import InputError
@@ -24,7 +27,7 @@ from hybrid_nas.supernet.distributed import ALONE, Team, choose_team_device
 from hybrid_nas.supernet.evaluation import evaluate_subnets
 from hybrid_nas.supernet.job import TrainingJob
 from hybrid_nas.supernet.recipe import TrainingRecipe
-from hybrid_nas.supernet.unlabelled import open_unlabelled
+from hybrid_nas.supernet.unlabelled import UnlabelledImages, open_unlabelled
 from hybrid_nas.units import describe_bytes
 
 if TYPE_CHECKING:
@@ -60,8 +63,8 @@ class TrainFlags:
 
     def recipe(self) -> TrainingRecipe:
         """The training's settings; short trainings warm up for a tenth of their steps."""
-        if self.rate <= 0:
-            raise InputError(f"--rate must be above 0 (got {self.rate:g})")
+        if not 0 < self.rate < math.inf:
+            raise InputError(f"--rate must be a number above 0 (got {self.rate:g})")
         return TrainingRecipe(
             steps=self.steps,
             batch=self.batch,
@@ -84,7 +87,10 @@ class TrainFlags:
             if teacher is None:
                 raise InputError("--unlabelled needs --teacher, which says what is on the images")
             flip = isinstance(data, StoredDataset) and data.flip
-            unlabelled = open_unlabelled(self.unlabelled, data.image_shape, flip=flip)
+            bits = data.deep_bits if isinstance(data, FolderDataset) else DEEP_BITS
+            unlabelled = open_unlabelled(
+                self.unlabelled, data.image_shape, flip=flip, deep_bits=bits
+            )
         return TrainingJob(
             self.space,
             data,
@@ -115,6 +121,9 @@ def run_train(
             text.print(f"{job.out} has been trained with these settings already", markup=False)
         else:
             data.check_readable(("train", "score"))  # score is read when training has ended
+            if job.unlabelled is not None:
+                job.unlabelled.check_readable()
+                _note_copies(job.unlabelled, data, text)
             trainer = _train(job, flags, text)
     if not team.leads:
         return
@@ -144,6 +153,19 @@ def run_train(
     size = describe_bytes(job.out.stat().st_size)
     text.print(f"wrote {job.out}, {size}", markup=False)
     print_subnets(text, subnets, "score")
+
+
+def _note_copies(unlabelled: UnlabelledImages, data: Dataset, text: Console) -> None:
+    """Say so if images that a network is judged by are among those that it learns from."""
+    if not isinstance(data, StoredDataset):
+        return
+    copies = unlabelled.copies_of(data.held_out_digests())
+    if copies:
+        text.print(
+            f"note: {copies} of the {unlabelled.count} unlabelled images are held-out images of "
+            f"{data.name}, byte for byte: leave them out, as accuracies on them will be too good",
+            markup=False,
+        )
 
 
 def _train(job: TrainingJob, flags: TrainFlags, text: Console) -> Trainer:

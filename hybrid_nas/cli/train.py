@@ -10,6 +10,7 @@ import typer
 from hybrid_nas.cli.options import Threads, coverage_option
 from hybrid_nas.cli.output import console, emit_json, make_table
 from hybrid_nas.cli.subject import named_pair
+from hybrid_nas.supernet.recipe import MAX_SEED
 from hybrid_nas.training.recipe import FinalRecipe
 
 if TYPE_CHECKING:
@@ -59,7 +60,9 @@ def register(app: typer.Typer) -> None:
         coverage: Annotated[
             float | None, coverage_option("--coverage", help="To train for; the run's target.")
         ] = None,
-        seed: Annotated[int, typer.Option("--seed", min=0, help="Decides all that is random.")] = 0,
+        seed: Annotated[
+            int, typer.Option("--seed", min=0, max=MAX_SEED, help="Decides all that is random.")
+        ] = 0,
         device: Annotated[str, typer.Option("--device", help="cpu, cuda or auto.")] = "auto",
         threads: Threads = None,
         restart: Annotated[

@@ -12,6 +12,7 @@ from typing import Protocol, runtime_checkable
 
 import numpy as np
 
+from hybrid_nas.data.class_names import check_class_names
 from hybrid_nas.data.dataset import Dataset, ImageSet, Split
 from hybrid_nas.data.normalisation import Normalisation
 from hybrid_nas.errors import InputError
@@ -150,8 +151,11 @@ def open_cloud(
         return PredictionsCloud(path, dataset)
     from hybrid_nas.supernet.cloud import open_supernet_cloud
 
-    cloud: CloudModel = open_supernet_cloud(path)
-    return cloud
+    cloud = open_supernet_cloud(path)
+    mend = "the cloud model must be trained for the same classes"
+    check_class_names(cloud.classes, dataset, f"the cloud model {path.name}", mend)
+    ours: CloudModel = cloud
+    return ours
 
 
 def softmax(logits: FloatArray) -> FloatArray:

@@ -27,16 +27,25 @@ DEFAULT_LONG_SIDE = 96
 """Images are taken no larger than this unless the user names a size: small boards see little."""
 
 _POOLS: tuple[PoolName, ...] = ("train", "val", "test")
-_OTHER_NAMES_FOR_VAL = ("valid", "validation", "dev")
+_OTHER_NAMES: dict[str, PoolName] = {
+    **dict.fromkeys(("valid", "validation", "dev"), "val"),
+    "testing": "test",
+    **{pool: pool for pool in _POOLS},  # with capitals
+}
 
 
 @dataclass(frozen=True)
 class _Listing:
-    """The image files of one pool, sorted by class and file name."""
+    """The image files of one pool, sorted by class and file name.
+
+    `ignored` counts files with other endings in the class folders, and `stray` what else is not
+    read: folders in them, links to nothing, and files beside them.
+    """
 
     paths: tuple[Path, ...]
     labels: IntArray
     ignored: int
+    stray: int
 
 
 class FolderDataset(StoredDataset):
@@ -59,6 +68,10 @@ class FolderDataset(StoredDataset):
 
     Raises:
         InputError: naming the path at fault.
+
+    Attributes:
+        paths: the files of each pool, in its order.
+        deep_bits: how many bits the values of 16-bit files take.
     """
 
     def __init__(
@@ -75,11 +88,7 @@ class FolderDataset(StoredDataset):
         classes = _class_names(root / "train")
         listings = {pool: _list_images(root / pool, classes) for pool in pools}
         headers = {pool: read_headers(root, listing.paths) for pool, listing in listings.items()}
-        notes = [
-            f"{pool}: {listing.ignored} files that do not end in {', '.join(SUFFIXES)} are ignored"
-            for pool, listing in listings.items()
-            if listing.ignored
-        ]
+        notes = _notes_on_what_is_not_read(root, listings)
         sizes = frozenset[tuple[int, int]]().union(*(header.sizes for header in headers.values()))
         size = image_size or _default_size(listings["train"].paths[0], sizes, notes)
         size = check_image_size(size)
@@ -91,13 +100,14 @@ class FolderDataset(StoredDataset):
             named, {pool: len(listing.paths) for pool, listing in listings.items()}
         )
         self.paths = {pool: listing.paths for pool, listing in listings.items()}
+        self.deep_bits = decoding.deep_bits
         super().__init__(
             source=root,
             classes=classes,
             image_shape=(*size, channels),
             pools={
                 pool: Pool(
-                    FilePixels(listing.paths, decoding, headers[pool].digest),
+                    FilePixels(listing.paths, decoding, headers[pool].digest, headers[pool].each),
                     listing.labels,
                     numbers[pool],
                 )
@@ -116,16 +126,14 @@ def _refuse_missing_train(root: Path) -> None:
             f"{root} has no train folder: an image folder is laid out as train/<class>/*.png with "
             "val (and optionally test) beside train"
         )
-    if not (root / "val").is_dir():
-        for other in _OTHER_NAMES_FOR_VAL:
-            if (root / other).is_dir():
-                raise InputError(f"{root / other} is not understood: rename it to {root / 'val'}")
+    for entry in sorted(root.iterdir()):
+        pool = _OTHER_NAMES.get(entry.name.casefold())
+        if pool is not None and entry.is_dir() and not (root / pool).is_dir():
+            raise InputError(f"{entry} is not understood: rename it to {root / pool}")
 
 
 def _class_names(folder: Path) -> tuple[str, ...]:
-    names = sorted(
-        entry.name for entry in folder.iterdir() if entry.is_dir() and entry.name[0] != "."
-    )
+    names = sorted(entry.name for entry in _visible(folder) if entry.is_dir())
     if len(names) < 2:
         got = f"only the class folder {names[0]}" if names else "no class folders"
         raise InputError(f"{folder} has {got}: expected at least two, one per class, with images")
@@ -144,11 +152,11 @@ def _list_images(folder: Path, classes: tuple[str, ...]) -> _Listing:
         )
     paths: list[Path] = []
     labels: list[int] = []
-    ignored = 0
+    ignored, stray = 0, len(_visible(folder)) - len(classes)
     for label, name in enumerate(classes):
-        files = sorted(
-            entry for entry in (folder / name).iterdir() if entry.is_file() and entry.name[0] != "."
-        )
+        entries = _visible(folder / name)
+        files = [entry for entry in entries if entry.is_file()]
+        stray += len(entries) - len(files)
         images = [file for file in files if file.suffix.lower() in SUFFIXES]
         if not images:
             raise InputError(
@@ -157,13 +165,37 @@ def _list_images(folder: Path, classes: tuple[str, ...]) -> _Listing:
         ignored += len(files) - len(images)
         paths += images
         labels += [label] * len(images)
-    return _Listing(tuple(paths), np.array(labels, np.int64), ignored)
+    return _Listing(tuple(paths), np.array(labels, np.int64), ignored, stray)
+
+
+def _visible(folder: Path) -> list[Path]:
+    return sorted(entry for entry in folder.iterdir() if entry.name[0] != ".")
+
+
+def _notes_on_what_is_not_read(root: Path, listings: Mapping[PoolName, _Listing]) -> list[str]:
+    notes = []
+    for pool, listing in listings.items():
+        if listing.ignored:
+            notes.append(
+                f"{pool}: {listing.ignored} files that do not end in {', '.join(SUFFIXES)} are "
+                "ignored"
+            )
+        if listing.stray:
+            notes.append(
+                f"{pool}: {listing.stray} entries are ignored that are no files in a class folder "
+                f"(folders in {pool}/<class>/, files in {pool}/, links to nothing)"
+            )
+    others = [entry.name for entry in _visible(root) if entry.is_dir()]
+    others = [name for name in others if name.casefold() not in _POOLS]
+    if others:
+        notes.append(f"beside train only val and test are read, not {', '.join(others[:5])}")
+    return notes
 
 
 def _default_size(
     first: Path, sizes: frozenset[tuple[int, int]], notes: list[str]
 ) -> tuple[int, int]:
-    """The first image's (height, width), capped; what that does to the images is noted."""
+    """The first image's (height, width), capped; what that does to those of `sizes` is noted."""
     height, width = upright_size(first)
     shrink = min(1.0, DEFAULT_LONG_SIDE / max(height, width))
     size = (max(1, round(height * shrink)), max(1, round(width * shrink)))

@@ -22,6 +22,7 @@ AnyArray = npt.NDArray[Any]
 
 LAYOUT = "x_train, y_train, x_val, y_val (and x_test, y_test), or images, labels"
 _CLIPPED_WORTH_SAYING = 0.001
+_MAX_LABEL = int(np.iinfo(np.int64).max)
 _POOLS: tuple[PoolName, ...] = ("train", "val", "test")
 _POOLED_KEYS = {pool: {k: f"{k}_{pool}" for k in ("x", "y", "groups")} for pool in _POOLS}
 _SINGLE_KEYS = {"x": "images", "y": "labels", "groups": "groups"}
@@ -196,8 +197,6 @@ def _labels(
         values, names = _named_classes(class_names, strings=strings == {True})
     else:
         values = np.unique(flat["train"])
-        if values.dtype.kind != "U":
-            values = values.astype(np.int64)
         names = tuple(str(value) for value in values.tolist())
     if len(names) < 2:
         raise InputError(
@@ -226,7 +225,14 @@ def _as_labels(given: _Keyed) -> AnyArray:
             f"{given.key} is {array.dtype} of shape {array.shape}: expected integers or strings of "
             "shape (n,), one class per image"
         )
-    return array
+    if array.dtype.kind == "U":
+        return array
+    if array.dtype == np.uint64 and len(array) and array.max() > _MAX_LABEL:
+        raise InputError(
+            f"{given.key} has the label {array.max()}: expected integers up to {_MAX_LABEL}, or "
+            "strings"
+        )
+    return array.astype(np.int64)
 
 
 def _named_classes(class_names: AnyArray, *, strings: bool) -> tuple[AnyArray, tuple[str, ...]]:

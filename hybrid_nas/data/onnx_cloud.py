@@ -9,6 +9,7 @@ from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
+import onnx
 import onnxruntime
 
 from hybrid_nas.data.cloud import CloudOutputs, check_classes, softmax
@@ -55,7 +56,7 @@ class OnnxCloud:
     reduced to luma for a model of one.
 
     Args:
-        path: the file; weights beside it (``NAME.onnx.data``) are found by onnxruntime.
+        path: the file; the files of weights that it names are found beside it.
         n_classes: what the output must tell apart.
         channels: of the images, which settles the axes of models that leave them open.
         normalisation: of a float input.
@@ -85,13 +86,13 @@ class OnnxCloud:
         try:
             self._input = _read_input(path, self._session, channels)
             self._output = _read_output(path, self._session, n_classes)
+            weights = _weights_digests(path)
         except UnicodeDecodeError as error:
             raise InputError(f"{path} is damaged: it has names that are not UTF-8") from error
         self.normalisation.check_channels(self._input.channels)
-        weights = path.with_name(path.name + ".data")
         recipe = [
             sha256_of_file(path),
-            sha256_of_file(weights) if weights.is_file() else "",
+            *(weights or [""]),
             repr((self.normalisation, outputs)),
         ]
         self.fingerprint = hashlib.sha256("\n".join(recipe).encode()).hexdigest()
@@ -179,7 +180,7 @@ def _one_line(error: BaseException) -> str:
 def _open_session(path: Path, threads: int) -> onnxruntime.InferenceSession:
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = threads
-    options.log_severity_level = 3  # errors come as exceptions; no notes on the terminal
+    options.log_severity_level = 4  # errors come as exceptions; nothing on the terminal
     try:
         return onnxruntime.InferenceSession(
             str(path),
@@ -189,6 +190,18 @@ def _open_session(path: Path, threads: int) -> onnxruntime.InferenceSession:
         )
     except RUNTIME_ERRORS as error:
         raise InputError(f"{path} cannot be read as an ONNX model: {_one_line(error)}") from error
+
+
+def _weights_digests(path: Path) -> list[str]:
+    """Of the files beside a model that hold its weights, in order of their names."""
+    model = onnx.load(path, load_external_data=False)
+    names = {
+        entry.value
+        for tensor in model.graph.initializer
+        for entry in tensor.external_data
+        if entry.key == "location"
+    }
+    return [sha256_of_file(path.parent / name) for name in sorted(names)]
 
 
 def _read_input(path: Path, session: onnxruntime.InferenceSession, channels: int) -> _Input:

@@ -26,7 +26,7 @@ class ByteScale:
         """The map for a training set: the identity if all values are integers in 0 .. 255.
 
         Raises:
-            InputError: if a value is not finite, or all are equal.
+            InputError: if a value is not finite, all are equal, or their range is no float64.
         """
         low, high = float(values.min()), float(values.max())
         if not np.isfinite(low) or not np.isfinite(high):
@@ -35,6 +35,11 @@ class ByteScale:
             return cls(0.0, 255.0)
         if low == high:
             raise InputError(f"{where} all have the one value {low:g}: there is nothing to learn")
+        if not 0 < (high - low) / 255 < np.inf:
+            raise InputError(
+                f"{where} lie in {low:g} .. {high:g}, which 255 steps of a float64 cannot divide: "
+                "scale them"
+            )
         return cls(low, high)
 
     def notes(self, dtype: np.dtype[Any]) -> list[str]:

@@ -33,6 +33,9 @@ class PixelSource(Protocol):
     def digest(self) -> str:
         """Hex digest that changes when any image changes."""
 
+    def digests(self) -> Sequence[bytes]:
+        """A digest of each image; equal ones mean equal images."""
+
 
 @dataclass(frozen=True)
 class ArrayPixels:
@@ -51,6 +54,11 @@ class ArrayPixels:
         digest = hashlib.sha256(repr(self.images.shape).encode())
         digest.update(np.ascontiguousarray(self.images).data)
         return digest.hexdigest()
+
+    def digests(self) -> Sequence[bytes]:
+        """Of each image's bytes."""
+        images = np.ascontiguousarray(self.images)
+        return [hashlib.blake2b(image.data, digest_size=16).digest() for image in images]
 
 
 @dataclass(frozen=True)
@@ -111,7 +119,8 @@ class StoredDataset(Dataset):
         except InputError as error:
             raise InputError(f"{source}: {error}") from error
         self._parts = plan.parts
-        self.warnings: tuple[str, ...] = (*warnings, *plan.warnings)
+        copies = _note_on_copies(self._pools, self._parts)
+        self.warnings: tuple[str, ...] = (*warnings, *plan.warnings, *copies)
         self.fingerprint = self._fingerprint()
         self._cache: dict[Split, ImageSet] = {}
 
@@ -141,6 +150,12 @@ class StoredDataset(Dataset):
             part = self._parts[name]
             for start in range(0, len(part.index), _BLOCK):
                 self._pools[part.pool].pixels.take(part.index[start : start + _BLOCK])
+
+    def held_out_digests(self) -> set[bytes]:
+        """Digests of all images outside ``train``, as `PixelSource.digests` gives them."""
+        digests = {key: pool.pixels.digests() for key, pool in self._pools.items()}
+        parts = [part for name, part in self._parts.items() if name != "train"]
+        return {digests[part.pool][k] for part in parts for k in part.index.tolist()}
 
     def training_images(self, n: int, seed: int) -> ImageSet:
         """`n` shifted (and mirrored, if `flip`) training images, each equally often."""
@@ -194,6 +209,31 @@ def number_groups(
                 names.append(name)
         numbers[pool] = np.array([number_of[name] for name in own], np.int64)
     return numbers, names
+
+
+def _note_on_copies(pools: Mapping[PoolName, Pool], parts: Mapping[Split, Part]) -> list[str]:
+    """Says how many images outside ``train`` another split has as well, if there are any."""
+    digests = {key: pool.pixels.digests() for key, pool in pools.items()}
+    splits_of: dict[bytes, set[Split]] = {}
+    for name, part in parts.items():
+        for k in part.index.tolist():
+            splits_of.setdefault(digests[part.pool][k], set()).add(name)
+    copies = [
+        (name, part.pool, k)
+        for name, part in parts.items()
+        if name != "train"
+        for k in part.index.tolist()
+        if len(splits_of[digests[part.pool][k]]) > 1
+    ]
+    if not copies:
+        return []
+    name, pool, k = copies[0]
+    images = sum(len(part.index) for key, part in parts.items() if key != "train")
+    return [
+        f"{len(copies)} of the {images} images outside the train split are in another split too, "
+        f"byte for byte (the first is image {k} of {pool}, in {name}): accuracies there are too "
+        "good; leave the copies out, or give all copies of an image one group"
+    ]
 
 
 def _digest(values: IntArray) -> str:

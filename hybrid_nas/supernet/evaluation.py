@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
+from hybrid_nas.data.class_names import check_class_names
 from hybrid_nas.data.dataset import Dataset, ImageSet, Split
 from hybrid_nas.errors import InputError
 from hybrid_nas.spaces.space import Genes, SearchSpace, Value
@@ -136,20 +137,8 @@ def check_data_fits(info: SupernetInfo, data: Dataset) -> None:
     Raises:
         InputError: naming the classes, channels or shape that differ.
     """
-    if len(info.classes) != len(data.classes):
-        raise InputError(
-            f"the supernet tells {len(info.classes)} classes apart, {data.name} has "
-            f"{len(data.classes)}: supernet train --init FILE makes one for it"
-        )
-    numbered = all(name.isdecimal() for name in info.classes) or all(
-        name.isdecimal() for name in data.classes
-    )
-    for mine, theirs in zip(info.classes, data.classes, strict=True):
-        if mine != theirs and not numbered:
-            raise InputError(
-                f"the supernet's class {mine!r} is {theirs!r} in {data.name}: it was trained for "
-                "other classes, or in another order"
-            )
+    mend = "supernet train --init FILE makes one for it"
+    check_class_names(info.classes, data, "the supernet", mend)
     (height, width, channels), shape = info.input_shape, data.image_shape
     if channels != shape[2]:
         raise InputError(

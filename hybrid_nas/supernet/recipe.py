@@ -5,6 +5,9 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
+MAX_SEED = 2**63 - 1
+"""Above, torch takes none."""
+
 
 @dataclass(frozen=True)
 class TrainingRecipe:

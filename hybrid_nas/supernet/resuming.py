@@ -12,6 +12,8 @@ from hybrid_nas.files import atomic_write
 from hybrid_nas.supernet.checkpoint import read_tensors, to_bytes
 from hybrid_nas.supernet.distributed import Team
 
+_REASON_CHARACTERS = 120
+
 
 class Resumable(ABC):
     """A training whose state is a document of tensors and plain values.
@@ -46,7 +48,7 @@ class Resumable(ABC):
         """Go on from a checkpoint of the same training.
 
         Raises:
-            InputError: it belongs to another; the message says what differs.
+            InputError: it belongs to another, and the message says what differs; or it is damaged.
         """
         state = read_tensors(path)
         for difference in self._differences(state):
@@ -54,7 +56,14 @@ class Resumable(ABC):
                 f"{path} was begun with another {difference}: give the settings that it was "
                 "started with, or --restart to start anew"
             )
-        self._load(state)
+        try:
+            self._load(state)
+        except (AttributeError, KeyError, RuntimeError, TypeError, ValueError) as error:
+            what = " ".join(str(error).split())[:_REASON_CHARACTERS]
+            raise InputError(
+                f"{path} is damaged, or another version's ({type(error).__name__}: {what}): give "
+                "--restart to start anew"
+            ) from error
 
     def _follow(self) -> None:
         """Stand where process 0 of the team stands."""

@@ -237,7 +237,7 @@ class Trainer(Resumable):
             if not math.isfinite(value):
                 raise HybridNasError(
                     f"training diverged at step {self.step - 1}: try a smaller --rate than "
-                    f"{recipe.peak_rate:g}"
+                    f"{recipe.peak_rate:g}, with --restart"
                 )
             loss, accuracy = _smoothed(loss, value), _smoothed(accuracy, correct)
             now = time.monotonic()

@@ -35,6 +35,7 @@ from hybrid_nas.training.router_turn import PairPlan
 from hybrid_nas.training.trainer import PairTrainer
 
 SCHEMA = "hybrid-nas/final-training/1"
+BASE_FILE = "base.pt"
 CLOUD_FILE = "cloud.pt"
 """In a trained pair's folder, when the cloud was trained with it, or chosen by the search."""
 
@@ -213,11 +214,13 @@ class FinalJob:
         return self.trainer.run(self.checkpoint, report, stop=stop)
 
     def write(self) -> dict[str, Any]:
-        """Write what `train` left, drop the checkpoint, and give ``training.json``'s content."""
+        """Write what `train` left, drop the checkpoint, and give ``training.json``'s content.
+
+        ``base.pt`` goes first and comes last: a folder with one is whole, whenever this is killed.
+        """
         trainer, folder, directory = self.trainer, self.pair.folder, self.pair.directory
         router = trainer.fit_router()
-        about = about_candidate(self.pair.setup.space.name, self.pair.candidate)
-        save_base(trainer.base, folder / "base.pt", about)
+        (folder / BASE_FILE).unlink(missing_ok=True)
         cloud = self.pair.cloud
         is_new = self.recipe.train_cloud or self.pair.candidate.cloud is not None
         if is_new and isinstance(cloud, SupernetCloud):
@@ -227,6 +230,8 @@ class FinalJob:
         directory.write_json(folder / "router.json", router.to_dict())
         document = describe_training(trainer.rounds, trainer.best_round, self, router)
         directory.write_json(folder / "training.json", document)
+        about = about_candidate(self.pair.setup.space.name, self.pair.candidate)
+        save_base(trainer.base, folder / BASE_FILE, about)
         self.checkpoint.unlink(missing_ok=True)
         return document
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 from hybrid_nas.errors import InputError
@@ -53,8 +54,8 @@ class FinalRecipe:
         for name in ("rounds", "steps", "batch", "patience"):
             if getattr(self, name) < 1:
                 raise InputError(f"--{name} must be at least 1 (got {getattr(self, name)})")
-        if self.peak_rate <= 0:
-            raise InputError(f"--rate must be above 0 (got {self.peak_rate:g})")
+        if not 0 < self.peak_rate < math.inf:
+            raise InputError(f"--rate must be a number above 0 (got {self.peak_rate:g})")
         for name, share in (
             ("weighted-from", self.weighted_from),
             ("distillation", self.distillation),

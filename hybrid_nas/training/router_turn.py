@@ -41,14 +41,13 @@ class RouterTurn:
 
     Attributes:
         plan: router and coverages.
-        fit, threshold: what the base says of these splits.
+        fit: what the base says of that split.
         answers: what the cloud says of ``fit``; None without one.
         seed: of the router's own draws.
     """
 
     plan: PairPlan
     fit: ModelOutputs
-    threshold: ModelOutputs
     answers: ModelOutputs | None
     seed: int
 
@@ -56,11 +55,10 @@ class RouterTurn:
     def of(
         cls, base: Int8Base, data: Dataset, cloud: CloudSide | None, plan: PairPlan, seed: int
     ) -> RouterTurn:
-        """Run base and cloud on the splits."""
+        """Run base and cloud on ``fit``."""
         return cls(
             plan,
             base.outputs(data.split("fit"), "the base on split fit"),
-            base.outputs(data.split("threshold"), "the base on split threshold"),
             None if cloud is None else cloud.answers("fit"),
             seed,
         )
@@ -70,14 +68,19 @@ class RouterTurn:
         """Where the cloud is right on ``fit``, (n,); None without one."""
         return None if self.answers is None else self.answers.correct
 
-    def fitted(self, rows: IntArray | None = None) -> FittedRouter:
-        """A router for the rows of ``fit``; all of them, if None."""
+    def fitted(
+        self, rows: IntArray | None = None, *, threshold: ModelOutputs | None = None
+    ) -> FittedRouter:
+        """A router for the rows of ``fit``, all of them if None, with thresholds for these outputs.
+
+        Without `threshold` it has none.
+        """
         index = np.arange(self.fit.n) if rows is None else rows
         return fit_pair_router(
             self.plan.design,
             self.fit.take(index),
             None if self.correct is None else self.correct[index],
-            self.threshold,
+            threshold,
             self.plan.coverages,
             objective=self.plan.router_objective,
             cloud=None if self.answers is None else self.answers.take(index),

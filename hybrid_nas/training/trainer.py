@@ -101,8 +101,10 @@ class PairTrainer(Resumable):
     # -- the router's turn
 
     def fit_router(self) -> FittedRouter:
-        """A router for the base as it is now."""
-        return self._turn().fitted()
+        """A router for the base as it is now, its thresholds from the ``threshold`` split."""
+        split = self.data.split("threshold")
+        threshold = self.base.outputs(split, "the base on split threshold")
+        return self._turn().fitted(threshold=threshold)
 
     def _turn(self) -> RouterTurn:
         return RouterTurn.of(self.base, self.data, self.cloud, self.plan, self.recipe.seed)
@@ -112,13 +114,19 @@ class PairTrainer(Resumable):
         if self.team.leads:
             if calibrate:
                 self.base.calibrate(self.data, self.recipe.calibration_images)
+                if not self.base.network.ranges.isfinite().all():
+                    raise self._diverged()
             self._judge()
         self._follow()
 
     def _judge(self) -> None:
-        """Fit the router, see how good the pair is, remember the best state."""
+        """Fit the router, see how good the pair is, remember the best state.
+
+        What training images weigh goes by a threshold of the ``fit`` split: the ``threshold`` split
+        may calibrate a guarantee, so that no weight may depend on it.
+        """
         turn = self._turn()
-        self._router = turn.fitted()
+        self._router = turn.fitted(threshold=turn.fit)
         self.rounds.append(turn.figures(len(self.rounds), self._folds))
         if self.best_round.round == self.rounds[-1].round:
             self._best = self._weights()
@@ -225,10 +233,7 @@ class PairTrainer(Resumable):
             device = self.base.network.ranges.device
             value = self._train_step(pixels.to(device), labels.to(device))
             if not math.isfinite(value):
-                raise HybridNasError(
-                    f"training diverged at step {self.step}: try a smaller --rate than "
-                    f"{recipe.peak_rate:g}"
-                )
+                raise self._diverged()
             loss = value if math.isnan(loss) else _REMEMBERED * loss + (1 - _REMEMBERED) * value
             self.step += 1
             if self.step % recipe.steps_per_round == 0 or self.step == recipe.steps:
@@ -246,6 +251,12 @@ class PairTrainer(Resumable):
                 saved = now
         self._take_best()
         return True
+
+    def _diverged(self) -> HybridNasError:
+        return HybridNasError(
+            f"training diverged at step {self.step}: try a smaller --rate than "
+            f"{self.recipe.peak_rate:g}, with --restart"
+        )
 
     def _take_best(self) -> None:
         self.base.network.load_state_dict(self._best["base"])

@@ -6,6 +6,7 @@ import sys
 import types
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import onnx
@@ -178,6 +179,44 @@ def test_the_rows_of_a_rounded_softmax_are_still_probabilities(
     assert exact.probs is not None and rounded.probs is not None
     assert rounded.probs == pytest.approx(exact.probs, abs=0.01)
     assert rounded.probs.sum(axis=1) == pytest.approx(1, abs=1e-12)
+
+
+@pytest.mark.parametrize("location", ["weights.bin", "m.onnx.data", "m.onnx_data"])
+def test_weights_in_a_file_of_any_name_are_part_of_the_fingerprint(
+    tmp_path: Path, photos: ImageSet, location: str
+) -> None:
+    path = _write_model(tmp_path / "m.onnx", ("n", 3, 8, 6))
+    onnx.save(
+        onnx.load(path), path, save_as_external_data=True, location=location, size_threshold=64
+    )
+    before = OnnxCloud(path, n_classes=_CLASSES, channels=3)
+    content = bytearray((tmp_path / location).read_bytes())
+    at = content.index(_WEIGHTS.tobytes())
+    content[at + 3] ^= 0x80  # the sign of the first weight
+    (tmp_path / location).write_bytes(bytes(content))
+    after = OnnxCloud(path, n_classes=_CLASSES, channels=3)
+    assert not np.allclose(after.predict(photos).probs, before.predict(photos).probs)  # type: ignore[arg-type]
+    assert after.fingerprint != before.fingerprint
+
+
+def test_a_model_that_cannot_be_run_says_so_once(
+    tmp_path: Path, photos: ImageSet, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """onnxruntime's own log would come before our line."""
+    shape = numpy_helper.from_array(np.array([1, 8 * 6 * 3], np.int64), name="shape")
+    graph = helper.make_graph(
+        [helper.make_node("Reshape", ["image", "shape"], ["scores"])],
+        "one image only",
+        [helper.make_tensor_value_info("image", TensorProto.FLOAT, ["n", 3, 8, 6])],
+        [helper.make_tensor_value_info("scores", TensorProto.FLOAT, ["n", 8 * 6 * 3])],
+        [shape],
+    )
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=9)
+    onnx.save(model, tmp_path / "one.onnx")
+    cloud = OnnxCloud(tmp_path / "one.onnx", n_classes=8 * 6 * 3, channels=3)
+    with pytest.raises(InputError, match=r"one\.onnx cannot be run"):
+        cloud.predict(photos)
+    assert capfd.readouterr() == ("", "")
 
 
 def test_images_are_resized_to_a_fixed_input(tmp_path: Path, photos: ImageSet) -> None:
@@ -417,12 +456,19 @@ def test_clouds_are_opened_by_the_files_ending(
     assert isinstance(open_cloud(str(answers), dataset), PredictionsCloud)
     with pytest.raises(InputError, match=r"answers\.npz is no ONNX model"):
         open_cloud(str(answers), dataset, NAMED["imagenet"])
-    ours = _CountingCloud()
+    ours: Any = _CountingCloud()
+    ours.classes = dataset.classes
     stand_in = types.ModuleType("hybrid_nas.supernet.cloud")
     stand_in.open_supernet_cloud = lambda path: ours  # type: ignore[attr-defined]
     monkeypatch.setitem(sys.modules, "hybrid_nas.supernet.cloud", stand_in)
     (tmp_path / "big.pt").write_bytes(b"")
     assert open_cloud(str(tmp_path / "big.pt"), dataset) is ours
+    ours.classes = dataset.classes[::-1]
+    with pytest.raises(InputError, match=r"of the cloud model big\.pt is .* another order"):
+        open_cloud(str(tmp_path / "big.pt"), dataset)
+    ours.classes = dataset.classes[1:]
+    with pytest.raises(InputError, match=r"big\.pt tells 2 classes apart"):
+        open_cloud(str(tmp_path / "big.pt"), dataset)
 
 
 def test_anything_else_is_refused_with_what_is_understood(

@@ -159,6 +159,67 @@ def test_other_files_are_ignored_with_a_note(make_folder: FolderMaker) -> None:
     assert any(note.startswith("train: 1 files") for note in dataset.warnings)
 
 
+def test_images_that_no_class_folder_holds_are_noted(make_folder: FolderMaker) -> None:
+    root = make_folder()
+    notes = " ".join(FolderDataset(root).warnings)
+    assert "ignored" not in notes and "beside train" not in notes
+    session = root / "train" / "cat" / "monday"
+    session.mkdir()
+    (root / "train" / "cat" / "user0_000.png").rename(session / "user0_000.png")
+    (root / "train" / "dog" / "gone.png").symlink_to("nowhere.png")
+    (root / "train" / "list.txt").write_text("of files")
+    (root / "extra" / "cat").mkdir(parents=True)
+    dataset = FolderDataset(root)
+    assert len(dataset.split("train")) == 11
+    notes = " ".join(dataset.warnings)
+    assert "train: 3 entries are ignored" in notes and "val: " not in notes
+    assert "beside train only val and test are read, not extra" in notes
+
+
+@pytest.mark.parametrize(
+    ("pool", "other"),
+    [("val", "Val"), ("val", "validation"), ("test", "TEST"), ("test", "testing")],
+)
+def test_pools_of_another_name_are_not_passed_over(
+    make_folder: FolderMaker, pool: str, other: str
+) -> None:
+    root = make_folder({"train": 6, "val": 12, "test": 6})
+    (root / pool).rename(root / other)
+    if not (root / pool).is_dir():  # as on file systems that tell capitals apart
+        assert f"{root / other} is not understood: rename it to {root / pool}" in _refusal(root)
+
+
+def test_one_photo_turned_by_its_exif_tag_is_of_another_size(make_folder: FolderMaker) -> None:
+    root = make_folder(suffix=".jpg")
+    turned = Image.Exif()
+    turned[0x0112] = 6  # a quarter turn
+    photo = root / "train" / "dog" / "user3_003.jpg"
+    Image.open(photo).save(photo, exif=turned)
+    assert any("resized to 12x16" in note for note in FolderDataset(root).warnings)
+
+
+def test_copies_of_an_image_in_two_splits_are_noted(make_folder: FolderMaker) -> None:
+    root = make_folder()
+    assert not any("byte for byte" in note for note in FolderDataset(root).warnings)
+    for k, name in enumerate(("user0_005.png", "user1_006.png")):
+        content = (root / "train" / "cat" / f"user{k}_00{k}.png").read_bytes()
+        (root / "val" / "cat" / name).write_bytes(content)
+    (note,) = [note for note in FolderDataset(root).warnings if "byte for byte" in note]
+    assert note.startswith("2 of the 24 images outside the train split")
+
+
+def test_more_pixels_than_memory_are_refused_with_the_mend(
+    make_folder: FolderMaker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: object) -> None:
+        raise MemoryError
+
+    root = make_folder()
+    monkeypatch.setattr("hybrid_nas.data.image_files.np.empty", full)
+    assert "12 images of 12x16 take 0 GB decoded" in _refusal(root)
+    assert "--image-size" in _refusal(root)
+
+
 def test_fingerprint_follows_content_and_names_not_place(make_folder: FolderMaker) -> None:
     first, second = make_folder(name="a"), make_folder(name="b")
     assert FolderDataset(first).fingerprint == FolderDataset(second).fingerprint

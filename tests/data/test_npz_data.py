@@ -188,3 +188,35 @@ def test_damaged_files_and_pickles_are_refused(
         np.save(stream, np.zeros(3))
     assert "one array and no names" in _refusal(damaged)
     assert "does not exist" in _refusal(tmp_path / "none.npz")
+
+
+def test_copies_are_looked_for_within_one_pool_too(write_npz: Writer) -> None:
+    """Held out of train by chance, as no group says that they belong together."""
+    images = np.random.default_rng(0).integers(0, 256, (80, 8, 8), dtype=np.uint8)
+    labels, twice = np.arange(80) % 2, np.tile(images, (2, 1, 1))
+    once = NpzDataset(write_npz({"images": images, "labels": labels}))
+    assert not any("byte for byte" in note for note in once.warnings)
+    arrays = {"images": twice, "labels": np.tile(labels, 2)}
+    copied = NpzDataset(write_npz(arrays))
+    train = {image.tobytes() for image in copied.split("train").images}
+    shared = sum(image.tobytes() in train for image in copied.split("test").images)
+    assert shared > 0
+    (note,) = [note for note in copied.warnings if "byte for byte" in note]
+    assert int(note.split()[0]) >= shared
+    grouped = NpzDataset(write_npz({**arrays, "groups": np.tile(np.arange(80), 2)}))
+    assert not any("byte for byte" in note for note in grouped.warnings)
+
+
+@pytest.mark.parametrize(("low", "high"), [(-1.7e308, 1.7e308), (0.0, 5e-324)])
+def test_ranges_that_float64_cannot_divide_are_refused(
+    write_npz: Writer, low: float, high: float
+) -> None:
+    x = np.where(np.arange(40)[:, None, None] % 2, low, high) * np.ones((40, 4, 4))
+    assert "cannot divide" in _refusal(write_npz({"images": x, "labels": np.arange(40) % 2}))
+
+
+def test_labels_beyond_int64_are_refused_as_such(write_npz: Writer) -> None:
+    x, y = np.zeros((40, 4, 4), np.uint8), np.arange(40, dtype=np.uint64) % 2
+    assert NpzDataset(write_npz({"images": x, "labels": y})).classes == ("0", "1")
+    y[3] = 2**63
+    assert "the label 9223372036854775808" in _refusal(write_npz({"images": x, "labels": y}))

@@ -106,7 +106,10 @@ def test_the_seed_decides_what_is_evaluated(tiny_supernet: Supernet) -> None:
     ("changes", "message"),
     [
         ({"classes": ("a", "b")}, "tells 2 classes apart, quadrants has 4"),
-        ({"classes": ("x", "y", "z", "w")}, "class 'x' is 'quadrant 0'"),
+        (
+            {"classes": ("x", "y", "z", "w")},
+            "class 'x' of the supernet is 'quadrant 0' in quadrants",
+        ),
         ({"input_shape": (16, 16, 1)}, "1 channels, quadrants has 3"),
         ({"input_shape": (16, 24, 3)}, "--image-size 16x24"),
     ],
@@ -124,3 +127,19 @@ def test_data_that_the_supernet_was_not_made_for_is_refused(
 def test_numbered_classes_and_other_sizes_of_one_shape_fit() -> None:
     info = SupernetInfo("tiny", {}, (32, 32, 3), ("0", "1", "2", "3"), "x", "")
     check_data_fits(info, QuadrantData())
+
+
+def test_numbers_must_be_in_the_order_of_the_data_s_numbers() -> None:
+    """Folders 0 .. 10 are read as 0, 1, 10, 2; labels 0 .. 10 of an array as 0, 1, 2."""
+    listed = [str(k) for k in range(11)]
+    for names in (listed, [f"{k:02}" for k in range(11)], [str(k + 90) for k in range(11)]):
+        data = QuadrantData(11)
+        data.classes = tuple(sorted(listed))
+        by_folder = tuple(sorted(names, key=lambda name: str(int(name) - int(names[0]))))
+        for classes, fits in ((by_folder, True), (tuple(names), False)):
+            info = SupernetInfo("tiny", {}, (16, 16, 3), classes, "x", "")
+            if fits:
+                check_data_fits(info, data)
+                continue
+            with pytest.raises(InputError, match=r"is '10' in quadrants.*another order"):
+                check_data_fits(info, data)

@@ -139,6 +139,36 @@ def test_unlabelled_images_of_a_folder_come_in_the_labelled_ones_size(tmp_path: 
     assert open_unlabelled(str(tmp_path), (16, 16, 3)).fingerprint != before
 
 
+def test_links_are_followed_and_hidden_files_left_out(tmp_path: Path) -> None:
+    root, elsewhere = tmp_path / "root", tmp_path / "elsewhere"
+    for folder in (root, elsewhere, root / ".cache"):
+        folder.mkdir()
+        Image.fromarray(np.full((8, 8, 3), 9, np.uint8)).save(folder / "a.png")
+    (root / "._a.png").write_bytes(b"\0\5\x16\7 what other systems leave beside a file")
+    (root / "more").symlink_to(elsewhere)
+    (elsewhere / "back").symlink_to(root)  # a circle
+    images = open_unlabelled(str(root), (8, 8, 3))
+    assert images.count == 2 and bool((images.draw(4, 0) == 9).all())
+
+
+def test_a_broken_unlabelled_image_is_found_by_asking(tmp_path: Path) -> None:
+    for k in range(3):
+        pixels = np.random.default_rng(k).integers(0, 256, (30, 30, 3), dtype=np.uint8)
+        Image.fromarray(pixels).save(tmp_path / f"{k}.png")
+    open_unlabelled(str(tmp_path), (8, 8, 3)).check_readable()
+    broken = tmp_path / "2.png"
+    broken.write_bytes(broken.read_bytes()[:500])
+    with pytest.raises(InputError, match=r"2\.png cannot be read as an image"):
+        open_unlabelled(str(tmp_path), (8, 8, 3)).check_readable()
+
+
+def test_deep_unlabelled_images_become_bytes_as_the_labelled_ones_do(tmp_path: Path) -> None:
+    values = np.full((8, 8), 0x0ABC, np.uint16)  # 12 bits
+    Image.fromarray(values).save(tmp_path / "a.png")
+    images = open_unlabelled(str(tmp_path), (8, 8, 1), deep_bits=12)
+    assert bool((images.draw(2, 0) == 0xAB).all())
+
+
 def test_unlabelled_images_of_an_npz(tmp_path: Path) -> None:
     path = tmp_path / "more.npz"
     np.savez(path, images=np.full((5, 8, 8), 7, np.uint8))

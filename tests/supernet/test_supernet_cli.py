@@ -194,12 +194,30 @@ def test_teacher_unlabelled_init_and_narrowed_choices_work_together(
     assert "does not fit space tiny" in capsys.readouterr().err
 
 
+def test_unlabelled_copies_of_held_out_images_are_noted(
+    train: Run, tmp_path: Path, quadrants_npz: Path, capsys: pytest.CaptureFixture
+) -> None:
+    assert train() == 0
+    cloud = tmp_path / "cloud.pt"
+    (tmp_path / "out.pt").rename(cloud)
+    with np.load(quadrants_npz) as arrays:
+        held_out, trained = arrays["x_test"][:5], arrays["x_train"][:7]
+    more = tmp_path / "more.npz"
+    np.savez(more, images=np.concatenate([held_out, trained]))
+    capsys.readouterr()
+    assert train("--teacher", cloud, "--unlabelled", more) == 0
+    assert "note: 5 of the 12 unlabelled images are held-out" in capsys.readouterr().out
+
+
 @pytest.mark.parametrize(
     ("flags", "message"),
     [
         (["--resolutions", "3,x"], "is no list of numbers"),
         (["--resolutions", "16,16"], "resolution must be a list of different numbers"),
-        (["--rate", "0"], "--rate must be above 0"),
+        (["--rate", "0"], "--rate must be a number above 0"),
+        (["--rate", "nan"], "--rate must be a number above 0 (got nan)"),
+        (["--rate", "inf"], "--rate must be a number above 0 (got inf)"),
+        (["--seed", "18446744073709551616"], "--seed"),
         (["--batch", "1"], "--batch"),
         (["--init", "gone.pt"], "--init: no checkpoint at gone.pt"),
         (["--teacher", "gone.pt"], "no cloud model at 'gone.pt'"),

@@ -108,9 +108,27 @@ def test_a_checkpoint_from_before_a_setting_existed_goes_on(
     assert trainer.step == 3
 
 
+@pytest.mark.parametrize(
+    "change", [{"model": None}, {"model": {}}, {"optimiser": {}}, {"step": "x"}]
+)
+def test_a_damaged_checkpoint_is_refused_in_one_line(
+    tiny_space: SearchSpace, tmp_path: Path, change: dict[str, object]
+) -> None:
+    path = tmp_path / "checkpoint"
+    trainer = new_trainer(tiny_space)
+    trainer.save(path)
+    document = read_tensors(path) | change
+    if None in change.values():
+        document.pop("model")
+    torch.save(document, path)
+    with pytest.raises(InputError, match=r"checkpoint is damaged.*--restart") as caught:
+        new_trainer(tiny_space).restore(path)
+    assert "\n" not in str(caught.value)
+
+
 def test_a_loss_that_is_no_number_ends_the_training(tiny_space: SearchSpace) -> None:
     trainer = new_trainer(tiny_space, replace(BRIEF, peak_rate=1e30, gradient_limit=1e30))
-    with pytest.raises(HybridNasError, match=r"diverged at step .*--rate"):
+    with pytest.raises(HybridNasError, match=r"diverged at step .*--rate.*--restart"):
         trainer.run()
 
 

@@ -13,7 +13,9 @@ from torch.nn.functional import cross_entropy
 
 from hybrid_nas.cli import main
 from hybrid_nas.data.cloud import cloud_outputs
-from hybrid_nas.errors import InputError
+from hybrid_nas.data.dataset import ImageSet, Split
+from hybrid_nas.data.stored import StoredDataset
+from hybrid_nas.errors import HybridNasError, InputError
 from hybrid_nas.evaluation.subject import open_subject
 from hybrid_nas.routing.fitted import FittedRouter
 from hybrid_nas.routing.outputs import ModelOutputs
@@ -118,12 +120,25 @@ def test_the_command_says_what_was_kept(
     for wrong, word in (
         (["--pair", "9"], "no such pair"),
         (["--pair", "1", "--rate", "-1"], "--rate"),
+        (["--pair", "1", "--rate", "nan"], "--rate must be a number above 0"),
+        (["--pair", "1", "--seed", str(1 << 64)], "--seed"),
         (["--pair", "1", "--distillation", "2"], "--distillation"),
         (["--pair", "1", "--weighted-from", "-1"], "--weighted-from"),
     ):
         assert main(["train", str(run.path), *wrong]) == 2
         line = capsys.readouterr().err
         assert word in line and line.count("\n") == 1
+
+
+@pytest.mark.parametrize("rounds", [1, 6])
+def test_a_training_that_diverges_says_so(
+    predictions_run: RunDirectory, tmp_path: Path, rounds: int
+) -> None:
+    """Between two steps, where the loss shows it, or at the end of a round, where ranges do."""
+    pair = RunPair(copy_of(predictions_run, tmp_path), 1)
+    recipe = replace(QUICK, peak_rate=1e30, rounds=rounds, patience=6)
+    with pytest.raises(HybridNasError, match=r"diverged at step \d: .*1e\+30, with --restart"):
+        FinalJob(pair, recipe, 0.7).train()
 
 
 def test_weights_are_those_of_the_paper() -> None:
@@ -155,6 +170,46 @@ def test_the_router_is_asked_from_then_on(
     pair = RunPair(copy_of(predictions_run, tmp_path / "run"), 1)
     FinalJob(pair, replace(QUICK, weighted_from=weighted_from), 0.7).train()
     assert batches == [QUICK.batch] * asked
+
+
+def test_no_weight_depends_on_the_splits_that_calibrate_and_test(
+    any_run: RunDirectory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Guarantees are calibrated on ``threshold``, so only what is deployed at the end sees it."""
+    asked, split = [], StoredDataset.split
+
+    def noted(data: StoredDataset, name: Split) -> ImageSet:
+        asked.append(name)
+        return split(data, name)
+
+    monkeypatch.setattr(StoredDataset, "split", noted)
+    job = FinalJob(RunPair(any_run, 1), QUICK, 0.7)
+    assert job.train() and set(asked) == {"fit"}
+    asked.clear()
+    job.write()
+    assert set(asked) == {"fit", "threshold"}
+
+
+@pytest.mark.parametrize("file", ["router.json", "training.json"])
+def test_a_training_killed_while_it_is_written_leaves_no_mixed_pair(
+    predictions_run: RunDirectory, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, file: str
+) -> None:
+    pair = RunPair(copy_of(predictions_run, tmp_path), 1)
+    assert FinalJob(pair, QUICK, 0.7).run()
+    write = RunDirectory.write_json
+
+    def killed(directory: RunDirectory, path: Path, document: object) -> None:
+        if path.name == file:
+            raise KeyboardInterrupt
+        write(directory, path, document)
+
+    monkeypatch.setattr(RunDirectory, "write_json", killed)
+    other = replace(QUICK, seed=1, peak_rate=0.05)
+    with pytest.raises(KeyboardInterrupt):
+        FinalJob(pair, other, 0.7).run()
+    assert not open_subject(pair, (0.7,)).trained
+    monkeypatch.undo()
+    assert FinalJob(pair, other, 0.7).run() and open_subject(pair, (0.7,)).trained
 
 
 def test_judging_folds_keep_groups_together_and_cover_everything() -> None:
