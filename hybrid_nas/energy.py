@@ -8,11 +8,11 @@ from dataclasses import dataclass
 from hybrid_nas.errors import InputError
 
 _NUMBER = r"([0-9]{1,30}(?:\.[0-9]{0,30})?|\.[0-9]{1,30})"
-_ENERGY = re.compile(rf"{_NUMBER}\s*(uJ|µJ|mJ|J)")
-_POWER = re.compile(rf"{_NUMBER}\s*(nW|uW|µW|mW|W)")
+_ENERGY = re.compile(rf"{_NUMBER}\s*(uJ|mJ|J)")
+_POWER = re.compile(rf"{_NUMBER}\s*(nW|uW|mW|W)")
 _CHARGE = re.compile(rf"{_NUMBER}\s*(mAh|Ah)\s*@\s*{_NUMBER}\s*V")
 _CAPACITY = re.compile(rf"{_NUMBER}\s*(mWh|Wh)")
-_FACTORS = {"n": 1e-6, "u": 1e-3, "µ": 1e-3, "m": 1.0, "": 1e3}
+_FACTORS = {"n": 1e-6, "u": 1e-3, "m": 1.0, "": 1e3}
 """Thousandths of a unit, by the prefix of the unit."""
 
 DAY_S = 86_400
@@ -25,7 +25,7 @@ def parse_mj(text: str) -> float:
     >>> parse_mj("5mJ"), parse_mj("0.2 J")
     (5.0, 200.0)
     """
-    match = _ENERGY.fullmatch(text.strip())
+    match = _ENERGY.fullmatch(_plain(text))
     value = 0.0 if match is None else float(match[1]) * _FACTORS[match[2][:-1]]
     if not value > 0:
         raise InputError(f"energy {text!r} must be above 0 and have a unit: 5mJ, 200uJ or 0.1J")
@@ -38,10 +38,15 @@ def parse_mw(text: str) -> float:
     >>> parse_mw("50uW")
     0.05
     """
-    match = _POWER.fullmatch(text.strip())
+    match = _POWER.fullmatch(_plain(text))
     if match is None:
         raise InputError(f"power {text!r} must have a unit: 50uW, 1.5mW or 0.1W")
     return float(match[1]) * _FACTORS[match[2][:-1]]
+
+
+def _plain(text: str) -> str:
+    """Without spaces around; both letters that look like a mu as u."""
+    return text.strip().replace("\N{MICRO SIGN}", "u").replace("\N{GREEK SMALL LETTER MU}", "u")
 
 
 @dataclass(frozen=True)

@@ -100,6 +100,7 @@ def register(app: typer.Typer) -> None:
             reserve_sram_bytes=reserve_sram,
             reserve_flash_bytes=reserve_flash,
             grids=parse_patches(patches),
+            need_latency=False,
         )
         if json:
             emit_json(result.document())
@@ -203,7 +204,7 @@ def _against(size: int, limit: int) -> str:
 
 def _latency(result: Estimate) -> str:
     if result.latency_ms is None or result.table is None:
-        return f"unknown: no latency table for {result.board.id} with {result.runtime.id}"
+        return f"unknown: {result.no_latency}"
     identity, validation = result.table.identity, result.table.validation
     text = (
         f"{format_ms(result.latency_ms)}, {result.latency_is} ({identity.runtime} "

@@ -72,10 +72,11 @@ class OpEstimate:
 class Estimate:
     """What one architecture costs on one board under one runtime.
 
-    ``latency_ms`` and ``latency_is`` are None where there is no latency table; ``energy_mj`` is
-    None where the table has no power. Where patches were asked for, ``whole_bytes`` is the SRAM
-    without them, and ``patched`` the choice, None where the network is better off whole; operators
-    that run in patches then have the work and the time of all patches together.
+    ``latency_ms`` and ``latency_is`` are None where latency is unknown, and ``no_latency`` says
+    why; ``energy_mj`` is None where the table has no power. Where patches were asked for,
+    ``whole_bytes`` is the SRAM without them, and ``patched`` the choice, None where the network is
+    better off whole; operators that run in patches then have the work and the time of all patches
+    together.
     """
 
     architecture: Architecture
@@ -93,6 +94,7 @@ class Estimate:
     ops: tuple[OpEstimate, ...]
     patched: PatchedPlan | None = None
     whole_bytes: int | None = None
+    no_latency: str = ""
 
     @property
     def macs(self) -> int:
@@ -131,6 +133,7 @@ class Estimate:
             "flash_bytes": self.flash_bytes,
             "latency_ms": self.latency_ms,
             "latency_is": self.latency_is,
+            "no_latency": self.no_latency or None,
             "latency_table": self.table and self.table.name,
             "latency_error": _error_of(self.table.validation if self.table else None),
             "energy_mj": self.energy_mj,
@@ -186,6 +189,7 @@ def estimate(
     reserve_sram_bytes: int = 0,
     reserve_flash_bytes: int = 0,
     grids: Sequence[Grid] = (),
+    need_latency: bool = True,
 ) -> Estimate:
     """SRAM, flash and latency of one architecture.
 
@@ -198,9 +202,12 @@ def estimate(
         reserve_sram_bytes, reserve_flash_bytes: for the radio and the application.
         grids: of patches to try for the first blocks; the one of the smallest peak is taken, if
             that is smaller than without.
+        need_latency: whether a table that lacks a class of operators is an error; otherwise
+            latency is unknown then.
 
     Raises:
-        InputError: the table is for another board or runtime, or the runtime runs no patches.
+        InputError: the table is for another board or runtime, or lacks a class of operators, or the
+            runtime runs no patches.
     """
     ops, shape = architecture.ops, architecture.input_shape
     memory = plan(ops, shape, runtime, uplink, reserve_bytes=reserve_sram_bytes)
@@ -212,6 +219,10 @@ def estimate(
         )
         memory = memory if patched is None else patched.plan
     model = None if table is None else LatencyModel(table.require(board.id, runtime.id))
+    no_latency = "" if model else f"no latency table for {board.id} with {runtime.id}"
+    if model is not None and not need_latency:
+        no_latency = model.lack(OpArrays.of(ops))
+        model = None if no_latency else model
     latency_ms, latency_is, energy_mj = None, None, None
     per_op: list[tuple[float | None, float | None, LatencyKind | None, bool]]
     if model is None:
@@ -259,4 +270,5 @@ def estimate(
         ops=rows,
         patched=patched,
         whole_bytes=whole_bytes,
+        no_latency=no_latency,
     )

@@ -127,6 +127,19 @@ class LatencyModel:
             known[chosen] = group in self._predictors
         return known
 
+    def lack(self, arrays: OpArrays) -> str:
+        """Why the latency of these operators cannot be known, if it cannot; else empty."""
+        unknown = np.flatnonzero(~self.predictable(arrays))
+        groups = group_rows(take(arrays, unknown)) if len(unknown) else {}
+        return "; ".join(map(self._lack_of, groups))
+
+    def _lack_of(self, group: Group) -> str:
+        op_class, dtype = group[0], "int8" if group[1] == 1 else "float32"
+        return (
+            f"latency table {self.table.name or self.table.source} has no {op_class} row of "
+            f"{dtype} to predict {op_class} operators from"
+        )
+
     def _predict(self, arrays: OpArrays, places: IntArray, found: OpLatencies) -> None:
         """Write predictions for `arrays` into `found`, at `places`."""
         for group, chosen in group_rows(arrays).items():
@@ -141,10 +154,9 @@ class LatencyModel:
                 found.ms[at] = ms = self._model_ms(part)
                 found.sd_ms[at] = ms * self._model_sd
             else:
-                op_class, dtype = group[0], "int8" if group[1] == 1 else "float32"
                 raise InputError(
-                    f"latency table {self.table.name or self.table.source} has no {op_class} row "
-                    f"of {dtype} to predict {op_class} operators from: measure at least one"
+                    f"{self._lack_of(group)}: measure at least one, or give another --table, "
+                    "--runtime or --board"
                 )
 
     def _model_ms(self, arrays: OpArrays) -> FloatArray:

@@ -17,6 +17,7 @@ from hybrid_nas.errors import InputError
 from hybrid_nas.hardware.latency_rows import COLUMNS, row_of
 from hybrid_nas.hardware.latency_table import UNITS, Identity, Measurement
 from hybrid_nas.spaces.opspec import OpSpec
+from hybrid_nas.text_files import read_text
 
 _REQUIRED = ("op", "h", "w", "cin", "cout", "value")
 _INTEGERS = ("h", "w", "cin", "cout", "kernel", "stride", "padding", "residual", "count")
@@ -35,13 +36,8 @@ def read_measurements(path: Path, identity: Identity) -> list[tuple[OpSpec, Meas
         InputError: the file cannot be read, a column is missing, a value is wrong (the message says
             which line), or a unit cannot be converted.
     """
-    try:
-        text = path.read_text(encoding="utf-8-sig")
-    except FileNotFoundError:
-        raise InputError(f"no file {path}") from None
-    except (OSError, UnicodeDecodeError) as error:
-        raise InputError(f"cannot read {path}: {error}") from error
-    lines = [(n, line) for n, line in enumerate(text.splitlines(), 1) if line.strip()]
+    numbered = enumerate(read_text(path).splitlines(), 1)
+    lines = [(n, line) for n, line in numbered if line.strip()]
     if not lines:
         raise InputError(f"{path} is empty: expected a header and rows")
     delimiter = max(",;\t", key=lines[0][1].count)

@@ -74,8 +74,8 @@ def named_table(name: str, runtime: str | None = None) -> LatencyTable:
     """The table that a user means: the file of that name, or a shipped table of that board.
 
     Args:
-        name: a path, or a board's id.
-        runtime: which of the board's tables; by default TinyEngine's, or the board's first.
+        name: a path, or a board's id, in any case.
+        runtime: which of the board's tables, in any case; by default TinyEngine's, or the first.
 
     Raises:
         InputError: there is no such table; the message says which there are.
@@ -84,7 +84,8 @@ def named_table(name: str, runtime: str | None = None) -> LatencyTable:
     if path.suffix.lower() in (".yaml", ".yml") or path.is_file():
         table = load_table(path)
         return table if runtime is None else table.require(table.identity.board, runtime)
-    runtimes = _runtimes_of(name)
+    board = name.strip().lower()
+    runtimes = _runtimes_of(board)
     if not runtimes:
         boards = sorted(
             {table.identity.board for table in shipped_tables()}
@@ -95,10 +96,11 @@ def named_table(name: str, runtime: str | None = None) -> LatencyTable:
             f"{', '.join(boards)}"
         )
     wanted = runtime or (_DEFAULT_RUNTIME if _DEFAULT_RUNTIME in runtimes else runtimes[0])
-    found = find_table(name, wanted)
+    found = find_table(board, wanted.strip().lower())
     if found is None:
         raise InputError(
-            f"no latency table of {name} with runtime {wanted!r}: give one of {', '.join(runtimes)}"
+            f"no latency table of {board} with runtime {wanted!r}: give one of "
+            f"{', '.join(runtimes)}"
         )
     return found
 

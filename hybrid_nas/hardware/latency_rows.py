@@ -7,7 +7,14 @@ from typing import Any
 
 from hybrid_nas.errors import InputError
 from hybrid_nas.hardware.latency_table import Measurement
-from hybrid_nas.spaces.opspec import ACTIVATIONS, OP_KINDS, OpSpec
+from hybrid_nas.spaces.opspec import (
+    ACTIVATIONS,
+    MOST,
+    OP_KINDS,
+    OpSpec,
+    contradiction,
+    too_large,
+)
 from hybrid_nas.yaml_fields import is_number
 
 COLUMNS = (
@@ -17,10 +24,9 @@ COLUMNS = (
 
 _LEAST = {"h": 1, "w": 1, "cin": 1, "cout": 1, "stride": 1, "count": 1}
 _LEAST |= {"kernel": 0, "padding": 0, "residual": 0}
-_MOST = dict.fromkeys(("h", "w", "cin", "cout"), 1 << 20) | dict.fromkeys(
+_MOST = dict.fromkeys(("h", "w", "cin", "cout"), MOST) | dict.fromkeys(
     ("kernel", "stride", "padding"), 1 << 10
 )
-_MOST_WORK = 1 << 50  # of one operator: counts stay exact in 64 bits
 _ONE_OF: Mapping[str, tuple[object, ...]] = {
     "op": OP_KINDS,
     "activation": ACTIVATIONS,
@@ -58,8 +64,9 @@ def row_of(values: Mapping[str, Any], where: str) -> tuple[OpSpec, Measurement]:
             f"{where}: a {op.kernel}x{op.kernel} window does not fit into {op.h}x{op.w} "
             f"with padding {op.padding}"
         )
-    if max(op.in_bytes, op.out_bytes, op.weights, op.macs) > _MOST_WORK:
-        raise InputError(f"{where}: no device computes so large an operator: {op}")
+    wrong = contradiction(op) or too_large(op)
+    if wrong:
+        raise InputError(f"{where}: there is no such operator: {wrong}")
     return op.shape, measurement
 
 

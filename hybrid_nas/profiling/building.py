@@ -61,8 +61,10 @@ class BuildJob:
         """Refuse to touch a finished table unless told to; cheap, before a device is opened.
 
         Raises:
-            InputError: there is one.
+            InputError: there is one, or a folder of that name.
         """
+        if self.out.is_dir():
+            raise InputError(f"--out {self.out} is a folder: give the name of a file in it")
         begun = journal_path(self.out).exists()
         if self.out.exists() and not (begun or self.extend or self.restart):
             raise InputError(

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import csv
 import io
-import json
 from collections.abc import Mapping
 from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
 from hybrid_nas.errors import InputError
-from hybrid_nas.spaces.opspec import ACTIVATIONS, OP_KINDS, OpSpec
+from hybrid_nas.spaces.opspec import ACTIVATIONS, OP_KINDS, OpSpec, contradiction, too_large
+from hybrid_nas.text_files import parse_json, read_text
 
 _REQUIRED = ("op", "h", "w", "cin", "cout")
 _LEAST = {"h": 1, "w": 1, "cin": 1, "cout": 1, "kernel": 0, "stride": 1, "padding": 0}
@@ -30,12 +30,7 @@ def read_ops(path: Path) -> list[OpSpec]:
     Raises:
         InputError: the file cannot be read or an entry is wrong; the message names its line.
     """
-    try:
-        text = path.read_text(encoding="utf-8-sig")
-    except FileNotFoundError as error:
-        raise InputError(f"no file {path}: --ops needs a CSV or JSON list of operators") from error
-    except (OSError, UnicodeDecodeError) as error:
-        raise InputError(f"{path} cannot be read as text: {error}") from error
+    text = read_text(path, "--ops needs a CSV or JSON list of operators")
     is_json = text.lstrip().startswith(("[", "{"))
     entries = _json_entries(text, path) if is_json else _csv_entries(text, path)
     ops = list(dict.fromkeys(_op(entry, where) for where, entry in entries))
@@ -45,10 +40,7 @@ def read_ops(path: Path) -> list[OpSpec]:
 
 
 def _json_entries(text: str, path: Path) -> list[tuple[str, Mapping[str, Any]]]:
-    try:
-        document = json.loads(text)
-    except ValueError as error:
-        raise InputError(f"{path} is not JSON: {error}") from error
+    document = parse_json(text, str(path))
     entries = document.get("ops") if isinstance(document, dict) else document
     if not isinstance(entries, list) or not all(isinstance(entry, dict) for entry in entries):
         raise InputError(f"{path} must be a list of objects like {_example()}, or {{'ops': [...]}}")
@@ -92,8 +84,9 @@ def _op(entry: Mapping[str, Any], where: str) -> OpSpec:
     values["bias"] = _truth(values["bias"], f"{where}: bias")
     values["residual"] = int(_truth(values["residual"], f"{where}: residual"))
     op = OpSpec(**values)
-    if min(op.out_h, op.out_w) < 1:
-        raise InputError(f"{where}: kernel {op.kernel} on {op.h}x{op.w} pixels has no output")
+    wrong = contradiction(op) or too_large(op)
+    if wrong:
+        raise InputError(f"{where}: there is no such operator: {wrong}")
     return op
 
 

@@ -15,14 +15,13 @@ from hybrid_nas.profiling import generator
 from hybrid_nas.profiling.generator import Int8Array
 from hybrid_nas.quantise import int8_kernels
 from hybrid_nas.quantise.int8_kernels import Addition, Requantisation
-from hybrid_nas.spaces.opspec import OpSpec
+from hybrid_nas.spaces.opspec import OpSpec, contradiction
 
 IN_ZERO, OUT_ZERO = -5, -7
 CLAMPS = {"none": (-128, 127), "relu": (OUT_ZERO, 127), "relu6": (OUT_ZERO, 100)}
 """Range of the output for each activation that boards know."""
 
 _ADD_MULTIPLIERS, _ADD_SHIFT = (0x1E0000, 0x1E0000), 22
-_CHANNEL_KEEPING = ("dwconv", "add", "avgpool", "maxpool")
 _WEIGHT_ALIGNMENT = 4
 _MAX_SIZE, _MAX_WINDOW = 65535, 255
 
@@ -38,30 +37,17 @@ def unsupported(op: OpSpec) -> str | None:
         return "mul (channel scaling of squeeze-and-excitation)"
     if op.activation not in CLAMPS:
         return f"activation {op.activation} (boards know {', '.join(CLAMPS)})"
-    if op.op in _CHANNEL_KEEPING and op.cin != op.cout:
-        return f"{op.op} with {op.cin} input and {op.cout} output channels"
-    if op.op == "dense" and (op.h, op.w) != (1, 1):
-        return f"dense on {op.h}x{op.w} pixels (on 1x1 only)"
-    return _bad_window(op)
-
-
-def _bad_window(op: OpSpec) -> str | None:
     window = f"kernel {op.kernel}, stride {op.stride}, padding {op.padding}"
-    pooling = op.op in ("avgpool", "maxpool")
     if min(op.h, op.w, op.cin, op.cout, op.stride) < 1 or min(op.kernel, op.padding) < 0:
         return f"sizes below 1 ({op.h}x{op.w}, {op.cin} to {op.cout} channels, {window})"
     if max(op.h, op.w, op.cin, op.cout) > _MAX_SIZE or (
         max(op.kernel, op.stride, op.padding) > _MAX_WINDOW
     ):
         return f"sizes above {_MAX_SIZE}, or a window above {_MAX_WINDOW}"
-    if op.op in ("dense", "add") and (op.kernel, op.stride, op.padding) != (1, 1, 0):
-        return f"{op.op} with {window} (no window there: 1, 1, 0)"
-    if op.kernel == 0:
-        return None if pooling and op.padding == 0 else f"{op.op} with {window}"
-    if op.padding >= op.kernel:
+    if wrong := contradiction(op):
+        return wrong
+    if 0 < op.kernel <= op.padding:
         return f"{window}: a window entirely in the padding"
-    if min(op.out_h, op.out_w) < 1 or op.kernel > min(op.h, op.w) + 2 * op.padding:
-        return f"{window} on {op.h}x{op.w} pixels: no output"
     return None
 
 

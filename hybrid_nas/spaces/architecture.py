@@ -7,7 +7,7 @@ from functools import cached_property
 
 from hybrid_nas.errors import InputError
 from hybrid_nas.spaces.blocks import Block, block_ops
-from hybrid_nas.spaces.opspec import OpSpec
+from hybrid_nas.spaces.opspec import OpSpec, too_large
 
 
 @dataclass(frozen=True)
@@ -60,3 +60,15 @@ class Architecture:
     def classes(self) -> int:
         """Number of outputs."""
         return self.blocks[-1].out_shape[2]
+
+
+def check_sizes(architecture: Architecture, where: str) -> Architecture:
+    """`architecture`, if costs of it can be worked out; `where` begins the message.
+
+    Raises:
+        InputError: an operator is larger than any device computes.
+    """
+    for number, op in enumerate(architecture.ops):
+        if wrong := too_large(op):
+            raise InputError(f"{where}: operator {number} ({op.op}) has {wrong}: make it smaller")
+    return architecture

@@ -12,7 +12,6 @@ Three kinds of documents stand for a network:
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -21,11 +20,13 @@ from typing import Any
 from hybrid_nas.errors import InputError
 from hybrid_nas.spaces.architecture import Architecture
 from hybrid_nas.spaces.blocks import DenseBlock
+from hybrid_nas.spaces.layer_fields import image_shape, positive
 from hybrid_nas.spaces.loader import load_space
 from hybrid_nas.spaces.ofa_genes import genes_from_ofa
-from hybrid_nas.spaces.ofa_json import architecture_from_json, image_shape, positive
+from hybrid_nas.spaces.ofa_json import architecture_from_json
 from hybrid_nas.spaces.ofa_json_writer import architecture_to_json
 from hybrid_nas.spaces.space import SearchSpace
+from hybrid_nas.text_files import parse_json, read_text
 
 __all__ = [
     "architecture_from_json",
@@ -84,18 +85,8 @@ def _load(source: str | Path) -> tuple[dict[str, Any], str]:
     if not text.lstrip().startswith("{"):
         path = Path(text)
         name = path.stem
-        try:
-            text = path.read_text()
-        except FileNotFoundError:
-            raise InputError(
-                f"no file {path}: give an architecture's JSON file, or genes as JSON text {{...}}"
-            ) from None
-        except (OSError, UnicodeDecodeError) as error:
-            raise InputError(f"cannot read {path}: {error}") from error
-    try:
-        doc = json.loads(text)
-    except json.JSONDecodeError as error:
-        raise InputError(f"{name} is not valid JSON: {error}") from error
+        text = read_text(path, "give an architecture's JSON file, or genes as JSON text {...}")
+    doc = parse_json(text, name)
     if not isinstance(doc, dict):
         raise InputError(f"{name} must be a JSON object (got {type(doc).__name__})")
     return doc, name

@@ -10,6 +10,7 @@ from typing import Any
 
 from hybrid_nas.errors import InputError
 from hybrid_nas.resources import search_space_files
+from hybrid_nas.spaces.architecture import check_sizes
 from hybrid_nas.spaces.families import Frame, mbconv_space, resnet_space
 from hybrid_nas.spaces.space import Gene, SearchSpace, Slot, Value
 from hybrid_nas.spaces.space_document import check_choices, check_space
@@ -30,7 +31,8 @@ def space_names() -> tuple[str, ...]:
 def read_space_file(name: str) -> dict[str, Any]:
     """The checked description of a space, by name or by the path of a YAML file.
 
-    ``extends: NAME`` takes over another space's keys, of which the file then replaces some.
+    ``extends: NAME`` takes over another space's keys, of which the file then replaces some; a file
+    is looked for beside the one that extends it, then in the current folder.
 
     Raises:
         InputError: no such space, or its file is wrong; the message names file and key.
@@ -41,7 +43,9 @@ def read_space_file(name: str) -> dict[str, Any]:
 def _read(name: str, children: tuple[Path, ...]) -> dict[str, Any]:
     """The description of a space that `children`, each by the one before, say they extend."""
     known = search_space_files()
-    path = known.get(name, Path(name))
+    beside = [child.parent / name for child in children[-1:]]
+    tried = [known[name]] if name in known else [*beside, Path(name)]
+    path = next((one for one in tried if one.is_file()), tried[-1])
     if not path.is_file():
         where = f"{children[-1]}: extends: " if children else ""
         raise InputError(
@@ -75,7 +79,7 @@ def load_space(
         choices: replaces ``resolution`` or ``width`` choices, e.g. ``{"resolution": [49]}``.
 
     Raises:
-        InputError: no such space, or its file is wrong.
+        InputError: no such space, its file is wrong, or its networks are too large to be counted.
     """
     spec = {**read_space_file(name), **{k: list(v) for k, v in (choices or {}).items()}}
     for key in choices or {}:
@@ -84,7 +88,7 @@ def load_space(
         check_choices(key, spec[key], key)
     genes, slots = _FAMILIES[spec["family"]](spec, Frame(input_shape, classes))
     digest = hashlib.sha256(json.dumps([spec, input_shape, classes], sort_keys=True).encode())
-    return SearchSpace(
+    space = SearchSpace(
         name=spec["name"],
         family=spec["family"],
         genes=genes,
@@ -94,3 +98,5 @@ def load_space(
         shares_weights=frozenset(spec["shares_weights"]),
         fingerprint=digest.hexdigest(),
     )
+    check_sizes(space.architecture(space.extremes()[1]), f"the largest network of space {name}")
+    return space

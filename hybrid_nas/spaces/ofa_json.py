@@ -9,10 +9,10 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Mapping
-from typing import Any, get_args
+from typing import Any
 
 from hybrid_nas.errors import InputError
-from hybrid_nas.spaces.architecture import Architecture
+from hybrid_nas.spaces.architecture import Architecture, check_sizes
 from hybrid_nas.spaces.blocks import (
     Block,
     BottleneckBlock,
@@ -23,26 +23,23 @@ from hybrid_nas.spaces.blocks import (
     make_divisible,
 )
 from hybrid_nas.spaces.families import se_width
-from hybrid_nas.spaces.opspec import Activation
+from hybrid_nas.spaces.layer_fields import (
+    Layer,
+    Shape,
+    activation,
+    channels,
+    expand_ratio,
+    flag,
+    image_shape,
+    kernel_size,
+    only,
+    positive,
+    reads,
+)
 
-Shape = tuple[int, int, int]
-Layer = Mapping[str, Any]
 _ZERO = ("ZeroLayer", "zero")
-
-
-def positive(value: object, what: str) -> int:
-    """`value` if it is an integer above zero; `what` names it in the error."""
-    if isinstance(value, bool) or not isinstance(value, int) or value < 1:
-        raise InputError(f"{what} must be an integer above 0 (got {value!r})")
-    return value
-
-
-def image_shape(value: object, what: str) -> Shape:
-    """`value` as (height, width, channels)."""
-    if not isinstance(value, (list, tuple)) or len(value) != 3:
-        raise InputError(f"{what} must be [height, width, channels] (got {value!r})")
-    h, w, c = (positive(v, what) for v in value)
-    return h, w, c
+_MBCONV = ("MBInvertedConvLayer", "MBConvLayer", "DynamicMBConvLayer")
+"""Names of inverted residuals in both projects and their versions."""
 
 
 def architecture_from_json(doc: Mapping[str, Any], resolution: int | None = None) -> Architecture:
@@ -87,7 +84,8 @@ def architecture_from_json(doc: Mapping[str, Any], resolution: int | None = None
     if mix is not None:
         chain.add(_conv_block(_layer(mix, "feature_mix_layer"), chain.shape))
     chain.add(_classifier(_layer(doc.get("classifier"), "classifier"), chain.shape))
-    return Architecture(chain.input_shape, tuple(chain.blocks), name, _bn_eps(doc, name))
+    eps = _bn_eps(doc, name)
+    return check_sizes(Architecture(chain.input_shape, tuple(chain.blocks), name, eps), name)
 
 
 class _Chain:
@@ -103,13 +101,14 @@ class _Chain:
 
 
 def _input_shape(doc: Mapping[str, Any], resolution: int | None, name: str) -> Shape:
-    stem = doc.get("first_conv") or (doc.get("input_stem") or [None])[0]
-    channels = _channels(stem, "in_channels", "first_conv") if isinstance(stem, Mapping) else 3
+    layers = doc.get("input_stem")
+    stem = doc.get("first_conv") or (layers[0] if isinstance(layers, list) and layers else None)
+    read = channels(stem, "in_channels", "first_conv") if isinstance(stem, Mapping) else 3
     if "input_shape" in doc:
         h, w, c = image_shape(doc["input_shape"], f"'input_shape' of {name}")
-        if c != channels:
+        if c != read:
             raise InputError(
-                f"'input_shape' of {name} has {c} channels, but its first layer reads {channels}"
+                f"'input_shape' of {name} has {c} channels, but its first layer reads {read}"
             )
         if resolution is None:
             return h, w, c
@@ -119,7 +118,7 @@ def _input_shape(doc: Mapping[str, Any], resolution: int | None, name: str) -> S
     if side is None:
         raise InputError(f"{name} has no 'resolution': add it to the file or give --resolution")
     side = positive(side, f"resolution of {name}")
-    return side, side, channels
+    return side, side, read
 
 
 def _bn_eps(doc: Mapping[str, Any], name: str) -> float:
@@ -149,65 +148,18 @@ def _layer(value: object, where: str) -> Layer:
     return value
 
 
-def _channels(layer: Layer, key: str, where: str) -> int:
-    value = layer.get(key)
-    if isinstance(value, list) and len(value) == 1:  # elastic layers list their choices
-        value = value[0]
-    return positive(value, f"{key} of {where}")
-
-
-def _reads(layer: Layer, key: str, shape: Shape, where: str) -> int:
-    cin = _channels(layer, key, where)
-    if cin != shape[2]:
-        raise InputError(f"{where} reads {cin} channels, but the layer before it has {shape[2]}")
-    return cin
-
-
-def _kernel(layer: Layer, where: str, default: int = 3) -> int:
-    value = layer.get("kernel_size", default)
-    if isinstance(value, list) and len(set(map(str, value))) == 1:
-        value = value[0]
-    kernel = positive(value, f"kernel_size of {where}")
-    if kernel % 2 == 0:
-        raise InputError(f"kernel_size of {where} must be odd (got {kernel})")
-    return kernel
-
-
-def _activation(layer: Layer, where: str, default: str | None = None) -> Activation:
-    value = layer.get("act_func", default)
-    if value is None:
-        return "none"
-    for known in get_args(Activation):
-        if value == known:
-            return known  # type: ignore[no-any-return]
-    raise InputError(
-        f"act_func of {where} must be null or one of {', '.join(get_args(Activation))} "
-        f"(got {value!r})"
-    )
-
-
-def _only(layer: Layer, where: str, **allowed: tuple[object, ...]) -> None:
-    """Refuse what an operator cannot express instead of dropping it."""
-    for key, values in allowed.items():
-        if key in layer and layer[key] not in values:
-            raise InputError(
-                f"{key} of {where} must be {values[0]!r} (got {layer[key]!r}): nothing else is "
-                "supported"
-            )
-
-
 def _conv_block(layer: Layer, shape: Shape, where: str = "", skip: bool = False) -> ConvBlock:
     where = where or str(layer.get("name", "convolution"))
-    _only(layer, where, dilation=(1,), groups=(1,), has_shuffle=(False,), use_se=(False,))
-    _only(layer, where, bias=(False,), ops_order=("weight_bn_act",))
+    only(layer, where, dilation=(1,), groups=(1,), has_shuffle=(False,), use_se=(False,))
+    only(layer, where, bias=(False,), ops_order=("weight_bn_act",))
     return ConvBlock(
         *shape[:2],
-        _reads(layer, "in_channels", shape, where),
-        _channels(layer, "out_channels", where),
-        _kernel(layer, where),
+        reads(layer, "in_channels", shape, where),
+        channels(layer, "out_channels", where),
+        kernel_size(layer, where),
         positive(layer.get("stride", 1), f"stride of {where}"),
-        _activation(layer, where, "relu"),
-        bool(layer.get("use_bn", True)),
+        activation(layer, where, "relu"),
+        flag(layer, "use_bn", where, default=True),
         skip,
     )
 
@@ -251,42 +203,41 @@ def _body_block(layer: Layer, number: int, shape: Shape) -> Block | None:
 
 
 def _mbconv(layer: Layer, where: str, shape: Shape, skip: bool) -> MBConvBlock:
-    cin = _reads(layer, "in_channels", shape, where)
-    ratio = layer.get("expand_ratio", 6)
-    if isinstance(ratio, bool) or not isinstance(ratio, (int, float)) or not ratio > 0:
-        raise InputError(f"expand_ratio of {where} must be a number above 0 (got {ratio!r})")
+    only(layer, where, name=_MBCONV)
+    cin = reads(layer, "in_channels", shape, where)
+    ratio = expand_ratio(layer, where, 6)
     mid = layer.get("mid_channels")
-    mid = round(cin * ratio) if mid is None else positive(mid, f"mid_channels of {where}")
+    mid = positive(round(cin * ratio) if mid is None else mid, f"mid_channels of {where}")
     if ratio == 1 and mid != cin:
         raise InputError(f"{where} does not expand, so mid_channels must be {cin} (got {mid})")
-    _only(layer, where, groups=(None, mid))
+    only(layer, where, groups=(None, mid))
     return MBConvBlock(
         *shape,
         mid,
-        _channels(layer, "out_channels", where),
-        _kernel(layer, where),
+        channels(layer, "out_channels", where),
+        kernel_size(layer, where),
         positive(layer.get("stride", 1), f"stride of {where}"),
-        _activation(layer, where, "relu6"),
-        se_width(mid) if layer.get("use_se", False) else 0,
+        activation(layer, where, "relu6"),
+        se_width(mid) if flag(layer, "use_se", where, default=False) else 0,
         expand=ratio != 1,
         skip=skip,
     )
 
 
 def _bottleneck(layer: Layer, where: str, shape: Shape) -> BottleneckBlock:
-    cin = _reads(layer, "in_channels", shape, where)
-    cout = _channels(layer, "out_channels", where)
+    cin = reads(layer, "in_channels", shape, where)
+    cout = channels(layer, "out_channels", where)
     stride = positive(layer.get("stride", 1), f"stride of {where}")
-    _only(layer, where, groups=(1,), act_func=("relu",), downsample_mode=("avgpool_conv",))
+    only(layer, where, groups=(1,), act_func=("relu",), downsample_mode=("avgpool_conv",))
     mid = layer.get("mid_channels")
     if mid is None:
-        mid = round(cout * layer.get("expand_ratio", 0.25))
+        mid = round(cout * expand_ratio(layer, where, 0.25))
     mid = make_divisible(positive(mid, f"mid_channels of {where}"))
     project = stride != 1 or cin != cout
-    return BottleneckBlock(*shape, mid, cout, _kernel(layer, where), stride, project)
+    return BottleneckBlock(*shape, mid, cout, kernel_size(layer, where), stride, project)
 
 
 def _classifier(layer: Layer, shape: Shape) -> DenseBlock:
-    _only(layer, "classifier", bias=(True,), use_bn=(False,), act_func=(None,))
-    cin = _reads(layer, "in_features", shape, "classifier")
-    return DenseBlock(1, 1, cin, _channels(layer, "out_features", "classifier"))
+    only(layer, "classifier", bias=(True,), use_bn=(False,), act_func=(None,))
+    cin = reads(layer, "in_features", shape, "classifier")
+    return DenseBlock(1, 1, cin, channels(layer, "out_features", "classifier"))

@@ -11,6 +11,13 @@ Activation = Literal["none", "relu", "relu6", "h_swish", "h_sigmoid"]
 ACTIVATIONS: tuple[Activation, ...] = get_args(Activation)
 Dtype = Literal["int8", "float32"]
 
+MOST = 1 << 20
+"""Largest height, width, kernel, stride, padding or number of channels."""
+_MOST_WORK = 1 << 50  # of one operator: counts stay exact in 64 bits
+_KEEP_CHANNELS = ("dwconv", "add", "mul", "avgpool", "maxpool")
+_WITHOUT_WINDOW = ("dense", "add", "mul")
+_POOLS = ("avgpool", "maxpool")
+
 
 @dataclass(frozen=True, slots=True)
 class OpSpec:
@@ -107,3 +114,44 @@ class OpSpec:
     def shape(self) -> OpSpec:
         """The operator without its wiring: what a latency belongs to."""
         return replace(self, source=1, residual=int(self.residual > 0))
+
+
+def contradiction(op: OpSpec) -> str:
+    """What parts of an operator's shape contradict each other, in a few words; empty if none do.
+
+    >>> contradiction(OpSpec("dwconv", 8, 8, 16, 32, kernel=3, padding=1))
+    'dwconv with 16 input and 32 output channels'
+    """
+    window = f"kernel {op.kernel}, stride {op.stride}, padding {op.padding}"
+    if op.op in _KEEP_CHANNELS and op.cin != op.cout:
+        return f"{op.op} with {op.cin} input and {op.cout} output channels"
+    if op.op == "dense" and (op.h, op.w) != (1, 1):
+        return f"dense on {op.h}x{op.w} pixels (on 1x1 only)"
+    if op.op in _WITHOUT_WINDOW and (op.kernel, op.stride, op.padding) != (1, 1, 0):
+        return f"{op.op} with {window} (no window there: 1, 1, 0)"
+    if op.kernel == 0:  # the whole image
+        return "" if op.op in _POOLS and op.padding == 0 else f"{op.op} with {window}"
+    if op.kernel > min(op.h, op.w) + 2 * op.padding:
+        return f"{window} on {op.h}x{op.w} pixels: no output"
+    return ""
+
+
+def too_large(op: OpSpec) -> str:
+    """What of an operator is more than any device computes; empty if nothing is.
+
+    >>> too_large(OpSpec("conv", 1 << 20, 1 << 20, 1024, 1024))
+    '1152921504606846976 multiply-accumulates (at most 1125899906842624)'
+    """
+    sides = (op.h, op.w, op.cin, op.cout, op.kernel, op.stride, op.padding)
+    if max(sides) > MOST:
+        return f"a size of {max(sides)} (at most {MOST})"
+    counts = {
+        "bytes of input": op.in_bytes,
+        "bytes of output": op.out_bytes,
+        "weights": op.weights,
+        "multiply-accumulates": op.macs,
+    }
+    for what, count in counts.items():
+        if count > _MOST_WORK:
+            return f"{count} {what} (at most {_MOST_WORK})"
+    return ""

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from hybrid_nas.errors import InputError
-from hybrid_nas.spaces.opspec import ACTIVATIONS
+from hybrid_nas.spaces.opspec import ACTIVATIONS, MOST
 from hybrid_nas.yaml_fields import dataclass_of, is_number, require
 
 DIMENSIONS = ("resolution", "depth", "kernel", "expand", "width")
@@ -112,29 +112,44 @@ def check_choices(key: str, choices: object, where: str) -> None:
     require(different, where, f"a list of different numbers, each {what}", choices)
 
 
+_MOST_BLOCKS = 256
+"""Of a stage: each is a place of its own in every architecture's genes."""
+
+
 def _is_whole(value: float) -> bool:
-    return type(value) is int and value >= 1
+    return type(value) is int and 1 <= value <= MOST
 
 
 def _is_odd(value: float) -> bool:
     return _is_whole(value) and value % 2 == 1
 
 
+def _is_number_of_blocks(value: float) -> bool:
+    return _is_whole(value) and value <= _MOST_BLOCKS
+
+
+def _is_factor(value: float) -> bool:
+    return 0 < value <= MOST
+
+
 _CHOICES: Mapping[str, tuple[str, Callable[[float], bool]]] = {
-    "resolution": ("whole and above 0", _is_whole),
-    "depth": ("whole and above 0", _is_whole),
-    "extra_depth": ("whole and 0 or more", lambda value: type(value) is int and value >= 0),
+    "resolution": (f"whole and above 0, at most {MOST}", _is_whole),
+    "depth": (f"whole and above 0, at most {_MOST_BLOCKS}", _is_number_of_blocks),
+    "extra_depth": (
+        f"whole and 0 or more, at most {_MOST_BLOCKS}",
+        lambda value: type(value) is int and 0 <= value <= _MOST_BLOCKS,
+    ),
     "kernel": ("odd and above 0", _is_odd),
-    "expand": ("above 0", lambda value: value > 0),
-    "width": ("above 0", lambda value: value > 0),
+    "expand": (f"above 0, at most {MOST}", _is_factor),
+    "width": (f"above 0, at most {MOST}", _is_factor),
 }
 
 _VALUES: Mapping[str, tuple[str, Callable[[Any], bool]]] = {
-    "channels": ("above 0", _is_whole),
-    "blocks": ("above 0", _is_whole),
+    "channels": (f"above 0, at most {MOST}", _is_whole),
+    "blocks": (f"above 0, at most {_MOST_BLOCKS}", _is_number_of_blocks),
     "kernel": ("odd and above 0", _is_odd),
     # images are halved step by step, see `families.Frame.image`
-    "stride": ("a power of two", lambda value: value >= 1 and value & (value - 1) == 0),
+    "stride": ("a power of two", lambda value: _is_whole(value) and value & (value - 1) == 0),
     "activation": (f"one of {', '.join(ACTIVATIONS)}", lambda value: value in ACTIVATIONS),
 }
 

@@ -14,6 +14,8 @@ from hybrid_nas.hardware.boards import board_ids
 from hybrid_nas.hardware.latency_files import save_table
 from hybrid_nas.hardware.latency_table import Identity, LatencyTable
 from hybrid_nas.hardware.runtimes import runtime_ids
+from hybrid_nas.spaces.interchange import genes_to_json
+from hybrid_nas.spaces.loader import load_space
 from tests.conftest import shared_data
 
 GENES = json.dumps({"wid": 0.3, "ks": [3] * 21, "e": [4] * 21, "d": [2] * 5, "r": 48})
@@ -87,6 +89,23 @@ def test_a_board_without_a_table_has_no_latency(capsys: pytest.CaptureFixture[st
     assert found["latency_ms"] is None and found["latency_is"] is None
     assert run("estimate", GENES, *SMALL, "--board", "rp2040", "--runtime", "tflm") == 0
     assert "no latency table for rp2040" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("space", "lacks"), [("ofa-mbv3-w1.0", "mul"), ("ofa-resnet50", "maxpool")]
+)
+def test_memory_is_known_where_a_table_lacks_an_operator(
+    capsys: pytest.CaptureFixture[str], space: str, lacks: str
+) -> None:
+    laid_out = load_space(space)
+    genes = json.dumps(genes_to_json(laid_out, tuple(laid_out.extremes()[0].tolist())))
+    found = document(capsys, "estimate", genes, "--board", "emulated-cortex-m7")
+    assert found["latency_ms"] is None and f"no {lacks} row of int8" in found["no_latency"]
+    assert found["sram_bytes"] > 0 and found["flash_bytes"] > 0
+    assert run("estimate", genes, "--board", "emulated-cortex-m7") == 0
+    assert f"Latency  unknown: latency table emulated-cortex-m7.hnas-c has no {lacks} row" in (
+        capsys.readouterr().out
+    )
 
 
 def test_a_table_of_ones_own_is_used(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:

@@ -98,6 +98,10 @@ def test_counts_of_instructions_are_no_times(tmp_path: Path) -> None:
         (HEADER + "conv,8,8,3,4,3x3,1,1\n", "line 2: kernel must be an integer"),
         (HEADER + "conv,8,8,3,,3,1,1\n", "line 2: cout must be an integer"),
         (HEADER.replace("value", "value,unit") + "conv,8,8,3,4,3,1,1,h\n", "unit must be one of"),
+        (HEADER + "dwconv,8,8,3,4,3,1,1\n", "line 2: .* dwconv with 3 input and 4 output channels"),
+        (HEADER + "dense,8,8,3,4,1,1,1\n", "line 2: .* dense on 8x8 pixels"),
+        (HEADER + "add,8,8,4,4,3,1,1\n", "line 2: .* add with kernel 3"),
+        (HEADER + "conv,8,8,3,4,0,1,1\n", "line 2: .* conv with kernel 0"),
     ],
 )
 def test_what_is_wrong_is_named(tmp_path: Path, text: str, message: str) -> None:
@@ -105,10 +109,18 @@ def test_what_is_wrong_is_named(tmp_path: Path, text: str, message: str) -> None
         read(tmp_path, text)
 
 
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16"])
+@pytest.mark.parametrize("end", ["\n", "\r\n", "\r"])
+def test_files_of_spreadsheets_are_read(tmp_path: Path, encoding: str, end: str) -> None:
+    path = tmp_path / "sheet.csv"
+    path.write_bytes((HEADER + ROW).replace(",", "\t").replace("\n", end).encode(encoding))
+    assert read_measurements(path, IDENTITY) == read(tmp_path, HEADER + ROW)
+
+
 def test_a_file_that_is_not_there_or_no_text(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="no file"):
         read_measurements(tmp_path / "absent.csv", IDENTITY)
-    (tmp_path / "binary.csv").write_bytes(b"\xff\xfe\x00\x01")
+    (tmp_path / "binary.csv").write_bytes(b"\x80\x81")
     with pytest.raises(InputError, match="cannot read"):
         read_measurements(tmp_path / "binary.csv", IDENTITY)
 

@@ -194,6 +194,8 @@ def change(path: str, value: object) -> dict[str, Any]:
         ("rows/0/9", 1, "row 1: bias must be one of False, True"),
         ("rows/0/1", 10**30, "row 1: h must be at most"),
         ("rows/0/5", 99, "row 1: a 99x99 window does not fit into 8x8"),
+        ("rows/0/0", "dwconv", "row 1: there is no such operator: dwconv with 3 input and 16 out"),
+        ("rows/0/0", "dense", "row 1: there is no such operator: dense on 8x8 pixels"),
         ("rows/0/12", 0, "row 1: value must be above 0"),
         ("rows/0/12", float("nan"), "row 1: value must be above 0"),
         ("rows/0/13", -0.5, "row 1: spread must be 0 or more"),
@@ -256,6 +258,7 @@ def test_a_table_is_named_by_its_file_or_its_board(tmp_path: Path) -> None:
         named_table(str(path), "tflm")
     assert named_table("stm32f746") == find_table("stm32f746", "tinyengine")
     assert named_table("stm32f746", "tflm") == find_table("stm32f746", "tflm")
+    assert named_table("STM32F746", "TFLM") == find_table("stm32f746", "tflm")
     assert named_table("stm32l4r5") == find_table("stm32l4r5", "x-cube-ai")
     with pytest.raises(InputError, match="with runtime 'hnas': give one of"):
         named_table("stm32l4r5", "hnas")

@@ -200,6 +200,15 @@ def test_the_log_fills_in_what_flags_leave_out() -> None:
     assert identity_of(replace(H743, board="nucleo-h753zi", core="cortex-m7"), facts, "ms", "log")
 
 
+def test_a_core_is_not_another_one_whose_name_begins_alike() -> None:
+    given = replace(ANY, board="emulated-cortex-m3")
+    for core in ("cortex-m3", "Cortex-M3", "arm cortex-m3"):
+        assert identity_of(replace(given, core=core), Facts(), "ms", "log").core == core.lower()
+    with pytest.raises(InputError, match=r"--core cortex-m33 contradicts .* cortex-m3"):
+        identity_of(replace(given, core="cortex-m33"), Facts(), "ms", "log")
+    assert identity_of(replace(ANY, core="cortex-m4f"), Facts(core="cortex-m4"), "ms", "log")
+
+
 @pytest.mark.parametrize(
     ("change", "word"),
     [

@@ -227,6 +227,12 @@ def test_a_file_that_is_no_journal_is_refused(tmp_path: Path) -> None:
 # -- tables that are there already
 
 
+def test_a_folder_is_no_table(tmp_path: Path) -> None:
+    for flags in ({}, {"restart": True}, {"extend": True}):
+        with pytest.raises(InputError, match=f"--out {tmp_path} is a folder"):
+            job(tmp_path, **flags).check_out()
+
+
 def test_a_finished_table_is_extended_only_when_told_to(tmp_path: Path) -> None:
     path = tmp_path / "table.yaml"
     first = finished(path)

@@ -181,6 +181,20 @@ def broken(change: str) -> dict[str, Any]:
             document["input_shape"] = [40, 20]
         case "shape channels":
             document["input_shape"] = [40, 20, 1]
+        case "kind":
+            layer["name"] = "DepthConvLayer"
+        case "no mid" | "endless mid":
+            layer["mid_channels"] = None
+            layer["expand_ratio"] = {"no mid": 1e-9, "endless mid": float("inf")}[change]
+        case "se":
+            layer["use_se"] = "no"
+        case "input stem":
+            document["input_stem"] = {"a": document.pop("first_conv")}
+        case "image":
+            document["resolution"] = 10**12
+        case "work":
+            document["resolution"] = 1 << 20
+            document["first_conv"]["kernel_size"] = 999
         case "bn":
             document["bn"] = 1e-3
         case "no eps":
@@ -208,6 +222,13 @@ def broken(change: str) -> dict[str, Any]:
         ("resolution", "has no 'resolution'.*--resolution"),
         ("shape", r"\[height, width, channels\] \(got \[40, 20\]\)"),
         ("shape channels", "has 1 channels, but its first layer reads 3"),
+        ("kind", r"name of blocks\[2\] must be 'MBInvertedConvLayer' \(got 'DepthConvLayer'\)"),
+        ("no mid", r"mid_channels of blocks\[2\] must be an integer above 0 \(got 0\)"),
+        ("endless mid", r"expand_ratio of blocks\[2\] must be a number above 0 \(got inf\)"),
+        ("se", r"use_se of blocks\[2\] must be true or false \(got 'no'\)"),
+        ("input stem", r"must have a list 'input_stem' \(got dict\)"),
+        ("image", r"resolution of ProxylessNASNets must be at most 1048576"),
+        ("work", r"operator 0 \(conv\) has \d+ multiply-accumulates \(at most \d+\)"),
         ("bn", r"'bn' of ProxylessNASNets must be an object with an 'eps' \(got 0.001\)"),
         ("no eps", r"eps in 'bn' .* must be a finite number above 0 \(got None\)"),
         ("eps", r"a finite number above 0 \(got 0\)"),
@@ -288,6 +309,9 @@ def test_wrong_genes_of_once_for_all_are_named(change: dict[str, Any], message: 
     [
         ("nowhere.json", "no file nowhere.json"),
         ("{", "not valid JSON"),
+        ('{"a":' * 9999, "not valid JSON"),
+        ('{"resolution": ' + "9" * 5000 + "}", "not valid JSON"),
+        ("\0.json", "cannot read"),
         ('{"space": "mars"}', "no search space 'mars'"),
         ('{"space": "mcunet", "genes": 3}', "'genes' .* must be an object"),
     ],
@@ -295,6 +319,14 @@ def test_wrong_genes_of_once_for_all_are_named(change: dict[str, Any], message: 
 def test_unreadable_documents_are_refused(text: str, message: str) -> None:
     with pytest.raises(InputError, match=message):
         read_architecture(text)
+
+
+@pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16"])
+def test_files_that_windows_wrote_are_read(tmp_path: Path, encoding: str) -> None:
+    network = sample("mcunet")
+    path = tmp_path / "net.json"
+    path.write_bytes(json.dumps(architecture_to_json(network), indent=1).encode(encoding))
+    assert read_architecture(path).blocks == network.blocks
 
 
 def test_files_that_are_no_text_or_no_object_are_refused(tmp_path: Path) -> None:

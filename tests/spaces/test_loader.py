@@ -9,6 +9,7 @@ import pytest
 import yaml
 
 from hybrid_nas.errors import InputError
+from hybrid_nas.resources import search_space_dir
 from hybrid_nas.spaces.loader import load_space, read_space_file, space_names
 
 
@@ -50,6 +51,12 @@ MOBILE = [
     ("stages/0/expand", [], "stage 1: expand must be a list of different numbers, each above 0"),
     ("stages/0/expand", [float("inf")], "stage 1: expand must be"),
     ("stages/0/channels", -8, "stage 1: channels must be above 0"),
+    ("stages/0/channels", 10**9, "stage 1: channels must be above 0, at most 1048576"),
+    ("stages/0/depth", [10**5], "stage 1: depth must be .* at most 256"),
+    ("stages/0/expand", [1e300], "stage 1: expand must be .* at most"),
+    ("stages/0/kernel", [10**9 + 1], "stage 1: kernel must be"),
+    ("resolution", [10**12], "resolution must be .* at most"),
+    ("width", [1e6], r"operator 0 \(conv\) has a size of 32000000 \(at most 1048576\)"),
     ("stages/0/channels", 8.0, "stage 1: 'channels' must be of type int"),
     ("stages/0/stride", 3, "stage 1: stride must be a power of two"),
     ("stages/0/se", "no", "stage 1: 'se' must be of type bool"),
@@ -122,3 +129,34 @@ def test_a_file_may_extend_a_file_that_extends_a_shipped_space(tmp_path: Path) -
     two = save(tmp_path / "two.yaml", document | {"extends": one, "resolution": [48]})
     genes = {gene.name: gene.choices for gene in load_space(two).genes}
     assert (genes["width"], genes["resolution"]) == ((0.5,), (48,))
+
+
+def test_a_space_beside_the_file_that_extends_it_is_found(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder, elsewhere = tmp_path / "spaces", tmp_path / "elsewhere"
+    folder.mkdir()
+    elsewhere.mkdir()
+    document = {"schema": "hybrid-nas/space/1", "name": "mine"}
+    save(folder / "one.yaml", document | {"extends": "mcunet", "width": [0.5]})
+    two = save(folder / "two.yaml", document | {"extends": "one.yaml"})
+    monkeypatch.chdir(elsewhere)
+    assert read_space_file(two)["width"] == [0.5]
+
+
+def test_a_key_that_is_there_twice_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "mine.yaml"
+    path.write_text("schema: hybrid-nas/space/1\nextends: mcunet\nwidth: [1]\nwidth: [0.5]\n")
+    with pytest.raises(InputError, match=r"found the key 'width' a second time .* line 4"):
+        load_space(str(path))
+
+
+def test_the_keys_of_a_space_are_described() -> None:
+    text = (search_space_dir() / "README.md").read_text(encoding="utf-8")
+    for name in space_names():
+        keys = set(read_space_file(name))
+        for layer in (read_space_file(name)["stages"][0], read_space_file(name).get("stem", {})):
+            keys |= set(layer)
+        assert {key for key in keys if f"`{key}`" not in text} == set()
+    document = yaml.safe_load(text.split("```yaml")[1].split("```")[0])
+    assert document["extends"] in space_names()

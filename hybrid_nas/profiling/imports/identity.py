@@ -52,7 +52,7 @@ def identity_of(given: Given, facts: Facts, unit: Unit, name: str) -> Identity:
     board = _board(given.board, facts.boards)
     known = load_board(board) if board in board_ids() else None
     stated = facts.core or (known.core if known else "")
-    core = _agree("core", given.core.lower(), stated.lower())
+    core = _agree("core", given.core.strip().lower(), stated.lower())
     clock = clock_of(given, facts)
     runtime = _agree("runtime", given.runtime.lower(), facts.runtime)
     version = _version(given.runtime_version, facts.runtime_version)
@@ -108,7 +108,9 @@ def _candidates(board: str, named: tuple[str, ...]) -> str:
 
 
 def _agree(what: str, flag: str, stated: str) -> str:
-    if flag and stated and stated not in flag:
+    """What is stated must be in the flag, which may say more; but cortex-m33 is no cortex-m3."""
+    end = r"(?!\d)" if what == "core" else ""
+    if flag and stated and not re.search(re.escape(stated) + end, flag):
         raise InputError(
             f"{_FLAG(what)} {flag} contradicts the log or the board, which is {stated}"
         )
