@@ -23,7 +23,10 @@ def register(app: typer.Typer) -> None:
     @app.command("boards")
     def boards(
         board: Annotated[
-            str | None, typer.Argument(metavar="[BOARD]", help="Only this board, in detail.")
+            str | None,
+            typer.Argument(
+                metavar="[BOARD|FILE.yaml]", help="Only this board, in detail; or your own's file."
+            ),
         ] = None,
         json: Annotated[bool, typer.Option("--json", help="Print one JSON document.")] = False,
     ) -> None:
@@ -31,9 +34,10 @@ def register(app: typer.Typer) -> None:
 
         SRAM is the longest contiguous run of memory, which an arena must fit in.
         """
-        from hybrid_nas.hardware.boards import board_ids, load_board
+        from hybrid_nas.hardware.board_files import named_board
+        from hybrid_nas.hardware.boards import board_ids
 
-        chosen = [load_board(name) for name in ([board] if board else board_ids())]
+        chosen = [named_board(name) for name in ([board] if board else board_ids())]
         if json:
             emit_json({"schema": SCHEMA, "boards": [_document(one) for one in chosen]})
         elif board:

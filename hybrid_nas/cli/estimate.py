@@ -32,7 +32,12 @@ def register(app: typer.Typer) -> None:
             ),
         ],
         board: Annotated[
-            str, typer.Option("--board", help="Board id; `hybrid-nas boards` lists them.")
+            str,
+            typer.Option(
+                "--board",
+                metavar="BOARD|FILE.yaml",
+                help="Board id (`hybrid-nas boards` lists them), or the file of your own board.",
+            ),
         ] = "stm32f746",
         runtime: Annotated[
             str | None,
@@ -82,14 +87,14 @@ def register(app: typer.Typer) -> None:
     ) -> None:
         """Estimate what an architecture takes on a board: memory, flash, time, op by op."""
         from hybrid_nas.hardware import estimate as work
-        from hybrid_nas.hardware.boards import load_board
+        from hybrid_nas.hardware.board_files import named_board
         from hybrid_nas.hardware.latency_files import table_for
         from hybrid_nas.hardware.patches import parse_patches
         from hybrid_nas.hardware.runtimes import load_runtime
         from hybrid_nas.hardware.uplink import UplinkImage
         from hybrid_nas.spaces.interchange import read_architecture
 
-        on = load_board(board)
+        on = named_board(board)
         under = load_runtime(runtime or on.runtime)
         result = work.estimate(
             read_architecture(architecture, space, resolution, classes),

@@ -78,7 +78,12 @@ def register(app: typer.Typer) -> None:
             ),
         ] = None,
         board: Annotated[
-            str | None, typer.Option("--board", help="Board id; stm32f746. See 'boards'.")
+            str | None,
+            typer.Option(
+                "--board",
+                metavar="BOARD|FILE.yaml",
+                help="Board id, or the file of your own board; stm32f746. See 'boards'.",
+            ),
         ] = None,
         runtime: Annotated[
             str | None, typer.Option("--runtime", help="Inference runtime; the board's.")
@@ -311,7 +316,6 @@ def register(app: typer.Typer) -> None:
             "mean_energy_mj": mean_energy,
             "max_loss": max_loss,
             "objectives": tuple(objective) if objective else None,
-            "board": board,
             "runtime": runtime,
             "table": None if table is None else str(table),
             "data": data,
@@ -348,17 +352,20 @@ def register(app: typer.Typer) -> None:
             "reserve_flash_bytes": reserve_flash,
         }
         given = {name: value for name, value in given.items() if value is not None}
-        if board is not None and runtime is None:
-            given["runtime"] = _runtime_of(board)
+        if board is not None:
+            given = _board(board) | given
         if coverage:
             given |= _coverages(coverage)
         run_search_command(given, run, resume, (storage, study, heartbeat), force_latency, json)
 
 
-def _runtime_of(board: str) -> str:
-    from hybrid_nas.hardware.boards import load_board
+def _board(spec: str) -> dict[str, Any]:
+    """Settings of a board, with its runtime; of the user's own also what its file says."""
+    from hybrid_nas.hardware.board_files import board_entry, is_board_file, named_board
 
-    return load_board(board).runtime
+    board = named_board(spec)
+    own = board_entry(board) if is_board_file(spec) else None
+    return {"board": board.id, "runtime": board.runtime, "own_board": own}
 
 
 def _uplink(spec: str) -> dict[str, Any]:

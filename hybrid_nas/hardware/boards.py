@@ -15,6 +15,7 @@ from hybrid_nas.hardware.runtimes import DEFAULT_RUNTIME, runtime_ids
 from hybrid_nas.yaml_fields import dataclass_of, require
 
 DEFAULT_BOARD = "stm32f746"
+SCHEMA = "hybrid-nas/boards/1"
 _ID = re.compile(r"[a-z0-9][a-z0-9._-]*")  # as `load_board` looks it up
 
 
@@ -98,14 +99,17 @@ def load_board(board_id: str) -> Board:
     """
     board = _boards().get(board_id.strip().lower())
     if board is None:
-        raise InputError(f"no board {board_id!r}: give one of {', '.join(_boards())}")
+        raise InputError(
+            f"no board {board_id!r}: give one of {', '.join(_boards())}, or a .yaml file that "
+            "describes one of yours"
+        )
     return board
 
 
 @cache
 def _boards() -> dict[str, Board]:
     name = "boards.yaml"
-    return parse_boards(package_yaml(name, "hybrid-nas/boards/1"), name)
+    return parse_boards(package_yaml(name, SCHEMA), name)
 
 
 def parse_boards(document: Mapping[str, Any], name: str) -> dict[str, Board]:

@@ -54,6 +54,8 @@ class SearchSettings:
         latency_ms: limit on the device's own latency, or None. A budget of mean latency or energy
             lowers it: a pair that is over the budget without a query is never run.
         board, runtime, table: what costs are computed for; ``table`` is a latency table's file.
+        own_board: what the user's file says of ``board`` (`hybrid_nas.hardware.board_files`); None
+            for one that comes with the program.
         data, supernet, cloud, space: where they come from; None means the bundled ones. `cloud` is
             ``none`` for abstaining classifiers.
         cloud_normalisation: of an ONNX cloud's input, see `parse_normalisation`.
@@ -95,6 +97,7 @@ class SearchSettings:
     board: str = "stm32f746"
     runtime: str = "tinyengine"
     table: str | None = None
+    own_board: Mapping[str, Any] | None = None
     data: str = "digits"
     image_size: str | None = None
     group: str | None = None

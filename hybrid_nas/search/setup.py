@@ -15,9 +15,10 @@ from hybrid_nas.data.normalisation import parse_normalisation
 from hybrid_nas.data.resize import parse_image_size
 from hybrid_nas.data.sources import open_dataset
 from hybrid_nas.errors import InputError
-from hybrid_nas.hardware.boards import Board, load_board
+from hybrid_nas.hardware.board_files import board_of
+from hybrid_nas.hardware.boards import Board
 from hybrid_nas.hardware.cost import CostModel
-from hybrid_nas.hardware.latency_files import find_table, load_table
+from hybrid_nas.hardware.latency_files import table_for
 from hybrid_nas.hardware.latency_table import LatencyTable
 from hybrid_nas.hardware.limits import Limits
 from hybrid_nas.hardware.runtimes import load_runtime
@@ -47,17 +48,15 @@ class SearchSetup:
     @cached_property
     def board(self) -> Board:
         """The board that is searched for."""
-        return load_board(self.settings.board)
+        return board_of(self.settings.board, self.settings.own_board)
 
     @cached_property
     def table(self) -> LatencyTable | None:
         """Latency table of board and runtime; None where there is none."""
         settings = self.settings
-        for load, name in ((load_board, settings.board), (load_runtime, settings.runtime)):
-            load(name)  # a wrong name is said as such, not as a missing table
-        if settings.table is not None:
-            return load_table(Path(settings.table)).require(settings.board, settings.runtime)
-        return find_table(settings.board, settings.runtime)
+        # a wrong name is said as such, not as a missing table
+        board, runtime = self.board.id, load_runtime(settings.runtime).id
+        return table_for(board, runtime, None if settings.table is None else Path(settings.table))
 
     @cached_property
     def data(self) -> Dataset:
@@ -131,9 +130,13 @@ class SearchSetup:
             self.opened_cloud,
             lambda: self.cloud_runner,
             self.cloud_costs,
-            calibration=f"{self.data.fingerprint} {settings.calibration_images} {settings.seed}",
+            calibration=self.calibration_of(settings),
             splits=needed,
         )
+
+    def calibration_of(self, settings: SearchSettings) -> str:
+        """Names the calibration images that settings draw from this data."""
+        return f"{self.data.fingerprint} {settings.calibration_images} {settings.seed}"
 
     @cached_property
     def cloud(self) -> CloudModel | None:

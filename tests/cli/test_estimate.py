@@ -7,10 +7,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 
 from hybrid_nas import cli
 from hybrid_nas.cli import boards, estimate, spaces
-from hybrid_nas.hardware.boards import board_ids
+from hybrid_nas.hardware.board_files import board_entry
+from hybrid_nas.hardware.boards import board_ids, load_board
 from hybrid_nas.hardware.latency_files import save_table
 from hybrid_nas.hardware.latency_table import Identity, LatencyTable
 from hybrid_nas.hardware.runtimes import runtime_ids
@@ -161,6 +163,20 @@ def test_one_board_is_shown_in_detail(capsys: pytest.CaptureFixture[str]) -> Non
     assert "AXI SRAM" in out and "0x24000000" in out and "DS12110" in out
     assert "10 networks" in out
     assert len(document(capsys, "boards", "rp2040")["boards"]) == 1
+
+
+def test_boards_and_estimates_take_the_file_of_an_own_board(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    path = tmp_path / "small.yaml"
+    entry = board_entry(load_board("stm32f746")) | {"flash": {"bytes": 65_536}}
+    own = {"schema": "hybrid-nas/boards/1", "boards": {"stm32f746": entry}}
+    path.write_text(yaml.safe_dump(own), encoding="utf-8")
+    listed = document(capsys, "boards", str(path))["boards"]
+    assert [(one["id"], one["flash_bytes"]) for one in listed] == [("stm32f746", 65_536)]
+    found = document(capsys, "estimate", GENES, *SMALL, "--board", str(path))
+    shipped = document(capsys, "estimate", GENES, *SMALL)
+    assert {name for name in found if found[name] != shipped[name]} <= {"board", "limits", "fits"}
 
 
 def test_spaces_are_listed_with_counts_and_sharing(capsys: pytest.CaptureFixture[str]) -> None:

@@ -6,8 +6,11 @@ import json
 from pathlib import Path
 
 import pytest
+import yaml
 
 from hybrid_nas.cli import main
+from hybrid_nas.hardware.board_files import board_entry
+from hybrid_nas.hardware.boards import load_board
 from tests.search.conftest import TinyInputs, tiny
 
 __all__ = ["tiny"]
@@ -116,3 +119,28 @@ def test_the_table_names_the_report(
     assert "leave out --objective" in refused(
         capsys, "--resume", "--run", str(run), "--objective", "flash"
     )
+
+
+def test_the_file_of_an_own_board_is_needed_once(
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+    tiny: TinyInputs,
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    entry = board_entry(load_board("rp2040")) | {"flash": {"bytes": 777_777}}
+    own = {"schema": "hybrid-nas/boards/1", "boards": {"my-board": entry}}
+    Path("my.yaml").write_text(yaml.safe_dump(own), encoding="utf-8")
+    without_limits = tiny.flags()
+    for flag in ("--sram", "--flash"):
+        if flag in without_limits:
+            del without_limits[(at := without_limits.index(flag)) : at + 2]
+    search = ["search", "--run", "run", "--objective", "accuracy", "--objective", "sram", "--json"]
+    assert main([*search, *without_limits, "--trials", "2", "--board", "my.yaml"]) == 0
+    Path("my.yaml").unlink()
+    capsys.readouterr()
+    assert main(["search", "--resume", "--run", "run", "--trials", "3", "--json"]) == 0
+    front = json.loads(capsys.readouterr().out)
+    assert front["board"] == "my-board"
+    assert front["limits"]["flash_bytes"] == 777_777
+    assert front["limits"]["sram_bytes"] == load_board("rp2040").sram_bytes

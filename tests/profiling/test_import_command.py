@@ -9,10 +9,13 @@ from typing import Any
 
 import pytest
 import typer
+import yaml
 
 from hybrid_nas import cli
 from hybrid_nas.cli.latency import import_
 from hybrid_nas.errors import InputError
+from hybrid_nas.hardware.board_files import board_entry
+from hybrid_nas.hardware.boards import load_board
 from hybrid_nas.hardware.latency_files import load_table
 from hybrid_nas.profiling.imports.identity import Given, identity_of
 from hybrid_nas.profiling.imports.importing import Imported, ImportJob, import_log, write
@@ -284,6 +287,19 @@ def test_the_command_writes_and_summarises(
     assert command(str(log), "--board", "stm32h743") == 0
     text = capsys.readouterr().out
     assert "conv 3x3/2 32x32x3 to 8" in text and "Nothing is written" in text
+
+
+def test_a_board_of_the_users_own_gives_its_id_and_core(tmp_path: Path) -> None:
+    log, board, out = (tmp_path / name for name in ("log.csv", "door.yaml", "table.yaml"))
+    log.write_text("op,h,w,cin,cout,value,unit\nadd,8,8,16,16,0.25,ms\n", encoding="utf-8")
+    entry = board_entry(load_board("rp2040"))
+    document = {"schema": "hybrid-nas/boards/1", "boards": {"door": entry}}
+    board.write_text(yaml.safe_dump(document), encoding="utf-8")
+    rest = ("--clock-hz", "133MHz", "--runtime", "tflm", "--runtime-version", "1")
+    assert command(str(log), "--board", str(board), *rest, "--out", str(out)) == 0
+    identity = load_table(out).identity
+    assert (identity.board, identity.core) == ("door", "cortex-m0plus")
+    assert command(str(log), "--board", str(board), *rest, "--core", "cortex-m4") == 2
 
 
 def test_a_report_without_times_prints_its_memory_and_is_refused(

@@ -64,7 +64,14 @@ def register(app: typer.Typer) -> None:
                 help="Architecture to compare the report's memory with, instead of --model.",
             ),
         ] = None,
-        board: Annotated[str, typer.Option("--board", help="Board that was measured.")] = "",
+        board: Annotated[
+            str,
+            typer.Option(
+                "--board",
+                metavar="BOARD|FILE.yaml",
+                help="Board that was measured, or the file of your own board.",
+            ),
+        ] = "",
         core: Annotated[str, typer.Option("--core", help="Its core, such as cortex-m7.")] = "",
         clock_hz: Annotated[
             int | None,
@@ -101,18 +108,21 @@ def register(app: typer.Typer) -> None:
         json: Annotated[bool, typer.Option("--json", help="Print one JSON document.")] = False,
     ) -> None:
         """Turn a log of another tool into a latency table."""
+        from hybrid_nas.hardware.board_files import is_board_file, named_board
         from hybrid_nas.profiling.imports import importing
         from hybrid_nas.profiling.imports.identity import Given
         from hybrid_nas.spaces.interchange import read_architecture
 
+        own = named_board(board) if is_board_file(board) else None
         job = importing.ImportJob(
             log,
             format,
             model,
             None if arch is None else read_architecture(arch, None, None, None),
             Given(
-                *(board, core, clock_hz, tick_hz),
+                *(own.id if own else board, core, clock_hz, tick_hz),
                 *(runtime, runtime_version, kernels, placement, cache),
+                own_board=own,
             ),
         )
         result = importing.import_log(job)

@@ -6,7 +6,7 @@ import re
 from dataclasses import dataclass
 
 from hybrid_nas.errors import InputError
-from hybrid_nas.hardware.boards import board_ids, load_board
+from hybrid_nas.hardware.boards import Board, board_ids, load_board
 from hybrid_nas.hardware.latency_table import Identity
 from hybrid_nas.profiling.imports.log import Facts, Unit
 
@@ -15,7 +15,7 @@ _FLAG = "--{}".format
 
 @dataclass(frozen=True)
 class Given:
-    """The flags; None or empty where not given."""
+    """The flags; None or empty where not given. `own_board` is what a file says of `board`."""
 
     board: str = ""
     core: str = ""
@@ -26,6 +26,7 @@ class Given:
     kernels: str = ""
     placement: str = ""
     cache: str = ""
+    own_board: Board | None = None
 
 
 def clock_of(given: Given, facts: Facts) -> int | None:
@@ -50,7 +51,9 @@ def identity_of(given: Given, facts: Facts, unit: Unit, name: str) -> Identity:
             the message lists every missing flag at once.
     """
     board = _board(given.board, facts.boards)
-    known = load_board(board) if board in board_ids() else None
+    known = given.own_board
+    if known is None and board in board_ids():
+        known = load_board(board)
     stated = facts.core or (known.core if known else "")
     core = _agree("core", given.core.strip().lower(), stated.lower())
     clock = clock_of(given, facts)
