@@ -11,6 +11,7 @@ from hybrid_nas.cli.multivalue import parse_coverages
 from hybrid_nas.cli.options import Guarantee, Threads, Untrained
 from hybrid_nas.cli.output import console, emit_json, err_console, make_table
 from hybrid_nas.cli.subject import named_pair
+from hybrid_nas.errors import InputError
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -55,6 +56,10 @@ def register(app: typer.Typer) -> None:
     ) -> None:
         """Evaluate a pair in int8 on the test split, against every baseline."""
         coverages = parse_coverages(coverage or [], ())
+        if severity and no_shift:
+            raise InputError(
+                "--no-shift leaves the corruptions out that --severity is about: give one"
+            )
 
         import torch
 

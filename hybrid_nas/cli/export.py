@@ -44,6 +44,13 @@ def register(app: typer.Typer) -> None:
             ),
         ] = None,
         guarantee: Guarantee = None,
+        rate_control: Annotated[
+            bool,
+            typer.Option(
+                "--rate-control",
+                help="Also a threshold that follows the images, so that the share sent stays.",
+            ),
+        ] = False,
         max_drop: Annotated[
             float,
             typer.Option(
@@ -87,7 +94,18 @@ def register(app: typer.Typer) -> None:
         if out is None:
             raise InputError("--out DIR is missing: name the folder to make")
         people = err_console()
-        check_subject(run, pair, arch, weights, calibration, normalisation)
+        check_subject(
+            run,
+            pair,
+            arch,
+            weights,
+            calibration,
+            normalisation,
+            coverage=coverage,
+            guarantee=guarantee,
+            rate_control=rate_control,
+            untrained=untrained,
+        )
         wanted = _formats(formats)
         _check_patches(patches, wanted)
         if run is None or pair is None:
@@ -114,6 +132,7 @@ def register(app: typer.Typer) -> None:
                 formats=wanted,
                 coverages=parse_coverages(coverage or [], ()) or None,
                 guarantees=guarantee or [],
+                rate_control=rate_control,
                 max_drop=max_drop,
                 untrained=untrained,
                 force=force,
@@ -196,7 +215,9 @@ def _show(people: Console, document: dict[str, Any], out: Path) -> None:
         for coverage in accuracy["int8"]["hybrid"]:
             both = _both(accuracy, lambda one, c=coverage: one["hybrid"][c]["accuracy"])
             kept = accuracy["int8"]["hybrid"][coverage]["coverage"]
-            rows.append([f"hybrid, target {coverage}", *both, f"{kept:.1%}"])
+            first = format(document["router"]["target_coverage"], "g") == coverage
+            words = f"hybrid, target {coverage}" + first * ", in force"
+            rows.append([words, *both, f"{kept:.1%}"])
         columns = ["test split", "float32 %", "int8 %", "kept in int8"]
         title = f"{accuracy['images']} images, same class on {accuracy['class_agreement']:.1%}"
         people.print(make_table(columns, rows, title=title, numeric=columns[1:]))
@@ -208,11 +229,28 @@ def _show(people: Console, document: dict[str, Any], out: Path) -> None:
             f"{unit}, same class on {found['classes_equal']:.2%} of {found['images']} images",
             markup=False,
         )
+    for one in document.get("guarantees", ()):
+        people.print(
+            f"{one['guarantee']}: threshold {one['threshold']:.7g}. {one['reading']}", markup=False
+        )
+    if "c" in document:
+        people.print(_about_c(document["c"]), markup=False)
     rows = [[name, f"{file['bytes']:,}", file["what"]] for name, file in document["files"].items()]
     people.print(make_table(["file", "bytes", "what"], rows, numeric=["bytes"]))
     for note in document.get("notes", ()):
         people.print(note, markup=False)
     people.print(f"Written to {out}, with pair.yaml and MODEL_CARD.md", markup=False)
+
+
+def _about_c(code: dict[str, Any]) -> str:
+    patches = code["patches"]
+    how = "not in patches"
+    if patches is not None:
+        how = (
+            f"its first {patches['operators']} operators in {patches['grid']} patches, "
+            f"{patches['arena_bytes_without']:,} bytes without"
+        )
+    return f"C: an arena of {code['arena_bytes']:,} bytes, {how}"
 
 
 def _both(accuracy: dict[str, Any], value: Any) -> list[str]:

@@ -32,13 +32,21 @@ def check_subject(
     weights: Path | None,
     calibration: str | None,
     normalisation: str | None,
+    **of_pairs: object,
 ) -> None:
-    """Refuse all but RUN with ``--pair``, or ``--arch`` with ``--weights``."""
+    """Refuse all but RUN with ``--pair``, or ``--arch`` with ``--weights``.
+
+    `of_pairs` are further flags that mean nothing with ``--arch``: false where they were not given.
+    """
     if (run is None) == (arch is None):
         raise InputError("give either RUN with --pair, or --arch with --weights")
     if run is None:
         if weights is None:
             raise InputError(f"--weights is missing: the weights of {arch}")
+        for name, value in {"pair": pair, **of_pairs}.items():
+            if value:
+                flag = f"--{name.replace('_', '-')}"
+                raise InputError(f"{flag} is about a pair of a RUN: leave it out with --arch")
         return
     if pair is None:
         raise InputError(f"--pair is missing: which pair of {run}?")

@@ -58,7 +58,8 @@ def register(app: typer.Typer) -> None:
             int, typer.Option("--patience", min=1, help="Rounds without gain before it stops.")
         ] = _RECIPE.patience,
         coverage: Annotated[
-            float | None, coverage_option("--coverage", help="To train for; the run's target.")
+            float | None,
+            coverage_option("--coverage", help="To train for; the search's."),
         ] = None,
         seed: Annotated[
             int, typer.Option("--seed", min=0, max=MAX_SEED, help="Decides all that is random.")
@@ -107,7 +108,7 @@ def _train(
     with training_team(people) as team:
         torch.set_num_threads(threads or team.threads)
         pair = named_pair(run, number)
-        target = coverage if coverage is not None else pair.setup.settings.target_coverage
+        target = pair.coverage_in_force if coverage is None else coverage
         job = FinalJob(pair, recipe, target, choose_team_device(team, device), team)
         with stop_together(team) as stop, progress_bar(people, "training", "steps") as show:
             done = job.train(

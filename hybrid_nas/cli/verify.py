@@ -80,7 +80,9 @@ def register(app: typer.Typer) -> None:
 
         if run is None and arch is not None and out is None:
             raise InputError("--out DIR is missing: with --arch, name the folder to make")
-        check_subject(run, pair, arch, weights, calibration, normalisation)
+        check_subject(run, pair, arch, weights, calibration, normalisation, untrained=untrained)
+        if out is not None and out.exists() and not out.is_dir():
+            raise InputError(f"--out {out} is a file: name a folder")
         on = check_device(board, port)
         Compiler.find()
         if run is None or pair is None:

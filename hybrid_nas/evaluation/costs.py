@@ -131,15 +131,9 @@ class CostsInUse:
 
 
 def planned_coverage(pair: RunPair) -> float | None:
-    """Where the run's budget or bound on the loss would have the pair run; None without either.
-
-    Rounded up to four decimals, so that a budget still holds; None where all or nothing is sent.
-    """
-    point = pair.document.get("point")
-    if point is None:
-        return None
-    coverage = math.ceil(1e4 * float(point["coverage"]) - 1e-6) / 1e4
-    return coverage if 0.0 < coverage < 1.0 else None
+    """`RunPair.planned_share`; None also where all or nothing is sent."""
+    coverage = pair.planned_share
+    return coverage if coverage is not None and 0.0 < coverage < 1.0 else None
 
 
 def _finite(value: float | None) -> float | None:

@@ -96,9 +96,21 @@ class FolderInTheMaking:
         if kind is not None:
             shutil.rmtree(self._temporary, ignore_errors=True)
             return
+        if self._out.exists():
+            self._replace_content()
+            return
         umask = os.umask(0)
         os.umask(umask)
         self._temporary.chmod(0o777 & ~umask)  # mkdtemp makes 0700
-        if self._out.exists():
-            shutil.rmtree(self._out)
         self._temporary.rename(self._out)
+
+    def _replace_content(self) -> None:
+        """The folder itself stays: it may be a link, a mounted volume or where the user is."""
+        for old in self._out.iterdir():
+            if old.is_dir() and not old.is_symlink():
+                shutil.rmtree(old)
+            else:
+                old.unlink()
+        for new in sorted(self._temporary.iterdir(), key=lambda path: path.name == DOCUMENT):
+            shutil.move(new, self._out / new.name)  # what makes it an export comes last
+        self._temporary.rmdir()

@@ -11,7 +11,9 @@ import numpy as np
 from hybrid_nas.errors import HybridNasError
 from hybrid_nas.evaluation.subject import float_outputs
 from hybrid_nas.export.from_run import ExportedPair
+from hybrid_nas.routing.metrics import pair_accuracy
 from hybrid_nas.routing.outputs import ModelOutputs
+from hybrid_nas.routing.thresholds import sent
 from hybrid_nas.typing import BoolArray, FloatArray
 
 
@@ -119,9 +121,7 @@ def _figures(
 ) -> ArithmeticFigures:
     hybrid = {}
     for coverage, threshold in thresholds.items():
-        kept = score <= threshold
-        # an abstaining classifier is judged on what it keeps
-        right = outputs.correct[kept] if cloud is None else np.where(kept, outputs.correct, cloud)
-        accuracy = float(right.mean()) if len(right) else 0.0
-        hybrid[coverage] = HybridFigures(threshold, accuracy, float(kept.mean()))
+        decided = sent(score, threshold)
+        accuracy = pair_accuracy(outputs.correct, cloud, decided).value
+        hybrid[coverage] = HybridFigures(threshold, accuracy, 1.0 - float(decided.mean()))
     return ArithmeticFigures(float(outputs.correct.mean()), hybrid)

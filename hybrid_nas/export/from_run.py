@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from hybrid_nas.data.dataset import Split
 from hybrid_nas.errors import InputError
@@ -30,11 +30,13 @@ class ExportedPair:
         network: the base.
         device: the router in the device's arithmetic, its thresholds set on the device's own scores
             of the ``threshold`` split; None where the base has no int8 version.
+        coverage: the one whose threshold is in force at the start.
     """
 
     subject: Subject
     network: ExportedNetwork
     device: DeviceRouter | None
+    coverage: float
     _outputs: dict[Split, Int8Outputs] = field(default_factory=dict, repr=False)
 
     @property
@@ -87,6 +89,21 @@ class ExportedPair:
         stage = found.stages[cut - 1] if cut else None
         return self.device.send_score(found.scores, found.features, stage)
 
+    def with_rate_control(self) -> ExportedPair:
+        """The same with a controller that keeps the query rate of the coverage in force.
+
+        Raises:
+            InputError: nothing is sent at that coverage, no two scores differ, or the base has no
+                int8 version.
+        """
+        if self.device is None:
+            raise InputError("--rate-control needs a base with an int8 version: this one has none")
+        try:
+            device = self.device.with_controller(self.send_score("threshold"), self.coverage)
+        except InputError as error:
+            raise InputError(f"--rate-control at coverage {self.coverage:g}: {error}") from error
+        return replace(self, device=device)
+
 
 def exported_pair(
     pair: RunPair, coverages: Sequence[float] | None = None, *, untrained: bool = False
@@ -95,13 +112,16 @@ def exported_pair(
 
     Args:
         pair: of a finished run.
-        coverages: for which thresholds are set; the run's by default.
+        coverages: for which thresholds are set, the first one in force; by default the run's and
+            `RunPair.coverage_in_force`, which then is.
         untrained: as the search left it, even where final training ran.
 
     Raises:
         InputError: no such pair, something has changed since the run, or a file is damaged.
     """
-    targets = tuple(coverages or pair.setup.settings.coverages)
+    own = pair.coverage_in_force
+    targets = tuple(dict.fromkeys(coverages or (*pair.setup.settings.coverages, own)))
+    in_force = coverages[0] if coverages else own
     subject = open_subject(pair, targets, untrained=untrained)
     architecture = subject.base.architecture
     try:
@@ -113,13 +133,11 @@ def exported_pair(
     operators = float_ops(subject.base.network)
     network = ExportedNetwork(name, architecture, operators, graph, classes)
     if graph is None:
-        return ExportedPair(subject, network, None)
-    found = ExportedPair(
-        subject, network, DeviceRouter.of(subject.router, graph, subject.base.cuts)
-    )
-    assert found.device is not None
-    device = found.device.with_thresholds(found.send_score("threshold"), targets)
-    return ExportedPair(subject, network, device, found._outputs)
+        return ExportedPair(subject, network, None, in_force)
+    device = DeviceRouter.of(subject.router, graph, subject.base.cuts)
+    found = ExportedPair(subject, network, device, in_force)
+    device = device.with_thresholds(found.send_score("threshold"), targets)
+    return replace(found, device=device)
 
 
 def exported_cloud(pair: ExportedPair) -> ExportedNetwork | None:

@@ -40,8 +40,9 @@ class ExportJob:
         pair: of a finished run.
         out: folder to make.
         formats: some of `FORMATS`.
-        coverages: to set thresholds for; the run's by default. The first is built in.
+        coverages: as for `exported_pair`.
         promises: to calibrate thresholds for.
+        rate_control: export a threshold that follows the images, too (`routing.drift`).
         max_drop: most that int8 may lose on the test split, points of accuracy.
         untrained: the pair as the search left it, even where final training ran.
         force: replace an earlier export.
@@ -55,6 +56,7 @@ class ExportJob:
     formats: Sequence[str] = FORMATS
     coverages: tuple[float, ...] | None = None
     promises: tuple[Promise, ...] = ()
+    rate_control: bool = False
     max_drop: float = 2.0
     untrained: bool = False
     force: bool = False
@@ -72,6 +74,8 @@ class ExportJob:
             say("the pair, rounded to int8")
             exported = exported_pair(self.pair, self.coverages, untrained=self.untrained)
             check_formats(exported.network, self.formats, plan=self.plan)
+            if self.rate_control:
+                exported = exported.with_rate_control()
             guarantees = calibrate_on_device(self.promises, exported)
             figures = None
             if exported.device is not None:
@@ -105,13 +109,7 @@ class ExportJob:
             return bundle.write_documents({"schema": SCHEMA, **document})
 
     def _c_network(self, exported: ExportedPair) -> CNetwork:
-        return c_network(exported, self._built_in(exported), self.patches)
-
-    def _built_in(self, exported: ExportedPair) -> float:
-        """The coverage whose threshold is the one in force."""
-        if self.coverages:
-            return self.coverages[0]
-        return self.pair.setup.settings.target_coverage
+        return c_network(exported, self.patches)
 
     def _write_plan(self, bundle: Bundle, exported: ExportedPair) -> None:
         text = plan_text(self._c_network(exported))
@@ -125,7 +123,7 @@ class ExportJob:
             CalibrationData(f"{about['data']}, split train", about["images"], about["sha256"]),
             {"run": exported.pair.directory.path.name, "pair": str(exported.pair.number)},
         )
-        coverage = self._built_in(exported)
+        coverage = exported.coverage
         precisions: list[Precision] = ["fp32"] if network.graph is None else ["fp32", "int8"]
         for precision in precisions:
             router = exported.router(precision)
@@ -148,12 +146,11 @@ class ExportJob:
         return compare_with_reference(exported, files).document()
 
 
-def c_network(exported: ExportedPair, coverage: float, patches: str | None = None) -> CNetwork:
-    """The pair as the C exporter takes it, with the threshold of one coverage in force.
+def c_network(exported: ExportedPair, patches: str | None = None) -> CNetwork:
+    """The pair as the C exporter takes it.
 
     Args:
         exported: the pair.
-        coverage: of the threshold.
         patches: as for `with_patches`; as the pair was searched, if None.
 
     Raises:
@@ -165,7 +162,7 @@ def c_network(exported: ExportedPair, coverage: float, patches: str | None = Non
         exported.device,
         exported.subject.base.cuts,
         hold_image=setup.settings.uplink_image == "input",
-        coverage=coverage,
+        coverage=exported.coverage,
     )
     if patches is not None:
         return with_patches(code, architecture, patches)

@@ -110,6 +110,6 @@ def _router(exported: ExportedPair, device: DeviceRouter) -> dict[str, Any]:
         "sram_bytes": device.sram_bytes,
         "thresholds": {format(c, "g"): t for c, t in device.thresholds.items()},
         "thresholds_set_on": "the device's own scores of the threshold split",
-        "target_coverage": exported.pair.setup.settings.target_coverage,
+        "target_coverage": exported.coverage,
         "rate_controller": None if device.controller is None else device.controller.to_dict(),
     }

@@ -25,6 +25,9 @@ Int32Array = npt.NDArray[np.int32]
 KERNEL_ACTIVATIONS = ("none", "relu", "relu6")
 KERNEL_OPS = ("conv", "dwconv", "dense", "add", "avgpool", "maxpool")
 
+_BIAS_MAX = 1 << 30
+"""Largest bias, in its own steps: products of 32,000 inputs still fit beside it in 32 bits."""
+
 
 @dataclass(frozen=True, eq=False)
 class Int8Op:
@@ -129,16 +132,27 @@ def int8_graph(network: FakeQuantNet, input_shape: tuple[int, int, int]) -> Int8
             ops.append(Int8Op(spec, outputs[index]))
             continue
         weight = network.weights[str(index)].detach().cpu()
-        scales = weight_scales(weight).numpy().astype(np.float32)
+        exact = network.biases[str(index)].detach().cpu().numpy().astype(np.float64)
+        scales = _wide_enough(weight_scales(weight).numpy(), exact, source)
         shape = (-1, *[1] * (weight.ndim - 1))
         rounded = np.rint(weight.numpy() / scales.reshape(shape)).clip(-WEIGHT_MAX, WEIGHT_MAX)
-        exact = network.biases[str(index)].detach().cpu().numpy().astype(np.float64)
-        steps = np.rint(exact / (source.scale * scales.astype(np.float64)))
-        limits = np.iinfo(np.int32)
-        bias = steps.clip(limits.min, limits.max).astype(np.int32)
+        bias = np.rint(exact / (source.scale * scales.astype(np.float64))).astype(np.int32)
         laid_out = _kernel_layout(spec, rounded.astype(np.int8))
         ops.append(Int8Op(spec, outputs[index], laid_out, scales, bias))
     return Int8Graph(input_shape, image, tuple(ops))
+
+
+def _wide_enough(
+    scales: Float32Array, bias: npt.NDArray[np.float64], source: Affine
+) -> Float32Array:
+    """Weight scales (cout,), raised where the bias would not fit behind weights as small.
+
+    Weights of 0, as batch norm leaves them in a channel that is only its shift, or an input of 0,
+    have next to no scale of their own.
+    """
+    least = np.abs(bias) / (source.scale * _BIAS_MAX)
+    wide: Float32Array = np.maximum(scales, least).astype(np.float32)
+    return wide
 
 
 def _kernel_layout(spec: OpSpec, weight: Int8Array) -> Int8Array:

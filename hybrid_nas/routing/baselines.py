@@ -16,6 +16,7 @@ from scipy.optimize import minimize_scalar
 from scipy.special import log_softmax
 
 from hybrid_nas.errors import InputError
+from hybrid_nas.routing.checks import LARGEST
 from hybrid_nas.routing.confidence import confidence_score
 from hybrid_nas.routing.outputs import ModelOutputs
 from hybrid_nas.routing.ranking import pair_curve, send_weights
@@ -194,8 +195,8 @@ def _fit_scaled(
     temperature = fit_temperature(outputs)
 
     def score(outputs: ModelOutputs, _: BoolArray) -> FloatArray:
-        scaled = ModelOutputs(logits=_logits(outputs) / temperature, source=outputs.source)
-        return confidence_score(scaled, confidence)
+        logits = (_logits(outputs) / temperature).clip(-LARGEST, LARGEST)
+        return confidence_score(ModelOutputs(logits=logits, source=outputs.source), confidence)
 
     return FittedBaseline(name, score, 0.0, {"temperature": temperature})
 

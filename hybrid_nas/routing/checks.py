@@ -16,6 +16,9 @@ from hybrid_nas.typing import BoolArray, IntArray
 RealArray = npt.NDArray[np.floating[Any]]
 AnyArray = npt.NDArray[Any]
 
+LARGEST = 1e30
+"""Larger numbers are refused: their spread, or the product of two, may be beyond float64."""
+
 ROW_SUM_TOLERANCE = 0.05
 """How far a row of probabilities may sum from 1: an 8-bit softmax leaves 0.99 or 1.01."""
 
@@ -23,7 +26,7 @@ _CONFIDENCE_SLACK = 1e-3
 
 
 def real_array(given: object, ndim: int, what: str) -> RealArray:
-    """`given` as finite float32 or float64 numbers with `ndim` axes, none of them empty."""
+    """`given` as float32 or float64 numbers within `LARGEST`, with `ndim` axes, none empty."""
     array: AnyArray = np.asarray(given)
     if array.dtype.kind not in "fiu":
         raise InputError(f"{what} is {array.dtype}: expected floating-point numbers")
@@ -32,14 +35,21 @@ def real_array(given: object, ndim: int, what: str) -> RealArray:
         raise InputError(f"{what} has shape {array.shape}: expected {expected}, not empty")
     wide = array.dtype.itemsize > 4
     array = array.astype(np.float64 if wide else np.float32, copy=False)
-    finite = np.isfinite(array).reshape(len(array), -1)
-    bad: BoolArray = finite.sum(axis=1) < finite.shape[1]
-    if bad.any():
-        raise InputError(
-            f"{what} has NaN or infinity in row {_first(bad)} ({int(bad.sum())} rows in all): drop "
-            "or mend those inputs"
-        )
+    rows = array.reshape(len(array), -1)
+    unknown: BoolArray = np.any(~np.isfinite(rows), axis=1)
+    _refuse_rows(unknown, what, "NaN or infinity")
+    huge: BoolArray = np.any(np.abs(rows) > LARGEST, axis=1)
+    _refuse_rows(huge, what, f"numbers beyond {LARGEST:g}")
     return array
+
+
+def _refuse_rows(bad: BoolArray, what: str, why: str) -> None:
+    if bad.any():
+        ruled_out = "; -1e9 can stand for minus infinity" if what.endswith("logits") else ""
+        raise InputError(
+            f"{what} has {why} in row {_first(bad)} ({int(bad.sum())} rows in all): drop or mend "
+            f"those inputs{ruled_out}"
+        )
 
 
 def class_indices(given: object, what: str) -> IntArray:

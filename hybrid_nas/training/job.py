@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from functools import cached_property
@@ -35,6 +36,7 @@ from hybrid_nas.training.router_turn import PairPlan
 from hybrid_nas.training.trainer import PairTrainer
 
 SCHEMA = "hybrid-nas/final-training/1"
+LEAST_COVERAGE = 1e-4
 BASE_FILE = "base.pt"
 CLOUD_FILE = "cloud.pt"
 """In a trained pair's folder, when the cloud was trained with it, or chosen by the search."""
@@ -102,6 +104,27 @@ class RunPair:
         """What the run charged this pair, queries to its own cloud included."""
         return self.setup.scorer.prices_of(self.candidate)
 
+    @property
+    def planned_share(self) -> float | None:
+        """The share to keep that the run's budget or bound on the loss planned, 0 .. 1, or None.
+
+        Rounded up to four decimals, so that a budget still holds.
+        """
+        point = self.document.get("point")
+        return None if point is None else math.ceil(1e4 * float(point["coverage"]) - 1e-6) / 1e4
+
+    @property
+    def coverage_in_force(self) -> float:
+        """The coverage that the search meant the pair to run at.
+
+        The one optimised; under a budget or a bound on the loss, what that planned for the pair, or
+        next to nothing where everything is to be sent.
+        """
+        planned = self.planned_share
+        if planned is None:
+            return self.setup.settings.target_coverage
+        return max(planned, LEAST_COVERAGE)
+
     def check_calibration(self) -> None:
         """Refuse guarantees where the search chose pairs by the ``threshold`` split.
 
@@ -145,7 +168,7 @@ class FinalJob:
     Attributes:
         pair: what is trained.
         recipe: settings.
-        target: coverage to train for; the run's by default.
+        target: coverage to train for.
         device: ``cpu`` or ``cuda``.
         team: the processes that train together; the first alone touches files.
     """

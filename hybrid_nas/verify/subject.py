@@ -47,7 +47,7 @@ def pair_subject(opened: ExportedPair, board: str, images: int) -> Subject:
     test = opened.subject.data.split("test")
     return Subject(
         network=opened.network,
-        code=c_network(opened, setup.settings.target_coverage),
+        code=c_network(opened),
         images=network_pixels(test.images[:images], opened.graph.input_shape),
         labels=test.labels[:images],
         images_from="the test split",

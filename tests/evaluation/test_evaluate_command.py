@@ -321,6 +321,7 @@ def test_without_a_cloud_accuracy_is_on_the_kept(
         (["--pair", "99"], ["--pair 99"]),
         (["--coverage", "1.5"], ["1.5"]),
         (["--severity", "6"], ["--severity"]),
+        (["--severity", "4", "--no-shift"], ["--no-shift leaves"]),
         (["--device", "tpu"], ["--device"]),
     ],
 )

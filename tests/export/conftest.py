@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from tests.evaluation.conftest import alone_run, model_run, predictions_run
+from tests.evaluation.conftest import alone_run, model_run, predictions_run, priced_run
 from tests.search.conftest import tiny
 from tests.training.conftest import any_run
 
-__all__ = ["alone_run", "any_run", "model_run", "predictions_run", "tiny"]
+__all__ = ["alone_run", "any_run", "model_run", "predictions_run", "priced_run", "tiny"]

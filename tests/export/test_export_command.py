@@ -13,13 +13,16 @@ import yaml
 
 from hybrid_nas.cli import main
 from hybrid_nas.errors import HybridNasError
+from hybrid_nas.export.bundle import FolderInTheMaking
 from hybrid_nas.export.figures import ArithmeticFigures, ExportFigures
 from hybrid_nas.export.from_files import made_up_images
 from hybrid_nas.export.from_run import exported_pair, identifier
 from hybrid_nas.export.int8_outputs import network_pixels
+from hybrid_nas.export.job import c_network
 from hybrid_nas.search.rundir import RunDirectory
 from hybrid_nas.spaces.interchange import architecture_to_json, read_architecture
 from hybrid_nas.training.job import RunPair
+from hybrid_nas.verify.subject import pair_subject
 from tests.quantise.test_fake_quant import small_network
 
 FILES = {
@@ -73,6 +76,41 @@ def test_thresholds_keep_the_target_on_the_split_they_were_set_on(
         assert (score <= threshold).mean() >= coverage - 1e-9
 
 
+def test_a_run_within_a_budget_is_exported_at_what_it_planned(
+    priced_run: RunDirectory, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """100 ms on average, 360 ms a query: the threshold in force keeps that, 0.7's does not."""
+    pair, out = RunPair(priced_run, 1), tmp_path / "out"
+    flags = ["export", str(priced_run.path), "--pair", "1", "--out", str(out)]
+    flags += ["--formats", "c", "--max-drop", "100"]
+    assert main([*flags, "--guarantee", "queries<=0.9", "--rate-control"]) == 0
+    router = yaml.safe_load((out / "pair.yaml").read_text())["router"]
+    planned = pair.document["point"]["coverage"]
+    assert planned <= router["target_coverage"] <= planned + 1.001e-4
+    key = format(router["target_coverage"], "g")
+    assert list(router["thresholds"]) == ["0.7", key]
+    said = " ".join(capsys.readouterr().out.split())
+    assert f"{key}, in force" in said and "0.7, in force" not in said
+    assert "queries<=0.9: threshold " in said and "bytes, not in patches" in said
+    assert f"| {key}, in force at the start |" in (out / "MODEL_CARD.md").read_text()
+    exported = exported_pair(pair)
+    score, edge_ms = exported.send_score("threshold"), pair.document["cost"]["edge_latency_ms"]
+    for coverage, within in ((key, True), ("0.7", False)):
+        ms = edge_ms + 360 * (score > router["thresholds"][coverage]).mean()
+        assert (ms <= 100) == within
+    for code in (c_network(exported), pair_subject(exported, "emulated-cortex-m7", 1).code):
+        assert code.start_coverage == router["target_coverage"]
+    header = (out / "c" / "include" / "hnas_model.h").read_text()
+    assert f"To begin with the one of coverage {key}." in header
+    assert "#define HNAS_HAS_RATE 1" in header
+    controlled = router["rate_controller"]
+    assert controlled["target"] == pytest.approx(1 - float(key), abs=0.01)
+    unit, first = 2.0 ** -controlled["fraction_bits"], router["thresholds"][key]
+    assert controlled["threshold"] * unit == pytest.approx(first, abs=unit)
+    assert main([*flags, "--force", "--rate-control", "--coverage", "1"]) == 2
+    assert "--rate-control at coverage 1: query rate 0" in capsys.readouterr().err
+
+
 def test_json_is_one_document(
     model_run: RunDirectory, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -100,6 +138,28 @@ def test_an_export_is_not_replaced_unasked_and_other_folders_never(
     flags[flags.index(str(out))] = str(mine)
     assert main([*flags, "--force"]) == 2
     assert (mine / "letters.txt").read_text() == "dear"
+
+
+@pytest.mark.parametrize("name", ["link", "."])
+def test_a_folder_that_is_there_is_filled_and_stays_what_it_is(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = tmp_path / "folder"
+    folder.mkdir()
+    (tmp_path / "link").symlink_to(folder)
+    monkeypatch.chdir(folder if name == "." else tmp_path)
+    before = folder.stat().st_ino
+    for text in ("first", "second"):
+        with FolderInTheMaking(Path(name), force=True) as bundle:
+            bundle.add("pair.yaml", "").write_text(text)
+            bundle.add(text, "").mkdir()
+            (bundle.folder / text / "inside").write_text(text)
+        assert sorted(path.name for path in folder.rglob("*")) == sorted(
+            ["inside", "pair.yaml", text]
+        )
+        assert (folder / "pair.yaml").read_text() == text
+    assert folder.stat().st_ino == before
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["folder", "link"]
 
 
 def test_a_drop_that_is_too_large_leaves_nothing_behind(
@@ -153,6 +213,9 @@ def test_layers_and_weights_of_others(published: tuple[Path, Path], tmp_path: Pa
         (["RUN", "--pair", "1", "--weights", "w.pth"], "belongs to --arch"),
         (["--arch", "none.json"], "--weights is missing"),
         (["--arch", "none.json", "--weights", "w.pth"], "no such file"),
+        (["--arch", "a.json", "--weights", "w.pth", "--coverage", "0.5"], "--coverage is about a"),
+        (["--arch", "a.json", "--weights", "w.pth", "--rate-control"], "--rate-control is about a"),
+        (["--arch", "a.json", "--weights", "w.pth", "--pair", "1"], "--pair is about a pair"),
     ],
 )
 def test_what_is_refused(

@@ -12,11 +12,12 @@ from hypothesis import strategies as st
 
 from hybrid_nas.errors import InputError
 from hybrid_nas.quantise.fake_quant import FakeQuantNet
-from hybrid_nas.quantise.float_graph import float_graph, run_op
+from hybrid_nas.quantise.float_graph import FloatOp, float_graph, run_op
 from hybrid_nas.quantise.int8_graph import Int8Graph, int8_graph
 from hybrid_nas.quantise.int8_reference import int8_image, run_int8
 from hybrid_nas.quantise.requantise import addition, clamp_of
 from hybrid_nas.quantise.scheme import Affine, fake_weight
+from hybrid_nas.spaces.opspec import OpSpec
 from tests.quantise.networks import calibrated_network, calibration_images, grey_levels
 from tests.quantise.test_fake_quant import small_network
 
@@ -50,6 +51,55 @@ def test_every_operator_does_in_integers_what_it_does_in_real_numbers(seed: int)
         off = np.abs(y.astype(int) - steps)
         ties = 1.0 if op.spec.op == "avgpool" else 0.05  # means of few pixels often end in a half
         assert off.max() <= 1 and off.sum() <= 2 + ties * off.size, (index, op.spec)
+
+
+@pytest.mark.parametrize("weight", [0.0, 1e-13])
+def test_channels_without_weights_are_their_bias(weight: float) -> None:
+    """Pruned by batch norm's factor, and read what is 0 on all images: weights say no scale."""
+    first = OpSpec("conv", 4, 4, 3, 4, kernel=3, padding=1, activation="relu6")
+    second = OpSpec("dwconv", 4, 4, 4, 4, kernel=3, padding=1, activation="relu6")
+    random = torch.Generator().manual_seed(0)
+    weights = torch.randn(4, 3, 3, 3, generator=random), torch.randn(4, 1, 3, 3, generator=random)
+    weights[0][:2] *= weight
+    weights[1][2:] *= weight
+    fake = FakeQuantNet(
+        [
+            FloatOp(first, weights[0], torch.tensor([0.75, 6.5, 0.0, -0.3])),
+            FloatOp(second, weights[1], torch.tensor([0.5, -1.0, 5.9, 0.001])),
+        ]
+    )
+    fake.calibrate([torch.rand(2, 3, 4, 4, generator=random)])
+    graph = int8_graph(fake.eval(), (4, 4, 3))
+    found = run_int8(graph, np.zeros((4, 4, 3), np.int8))
+    for y, op, channel, wanted in (
+        (found[0], graph.ops[0], 0, 0.75),
+        (found[0], graph.ops[0], 1, 6.0),
+        (found[1], graph.ops[1], 2, 5.9),
+        (found[1], graph.ops[1], 3, 0.001),
+    ):
+        real = op.output.scale * (y[..., channel].astype(float) - op.output.zero)
+        assert np.abs(real - wanted).max() <= 0.51 * op.output.scale
+    for op in graph.ops:
+        assert op.bias is not None and np.abs(op.bias).max() < 2**30 + 2**8  # sums have room
+
+
+def test_what_reads_a_dead_layer_is_its_bias() -> None:
+    dead = OpSpec("conv", 4, 4, 3, 4, kernel=1, activation="relu")
+    reader = OpSpec("conv", 4, 4, 4, 2, kernel=1)
+    random = torch.Generator().manual_seed(0)
+    bias = torch.tensor([1.5, -0.75])
+    fake = FakeQuantNet(
+        [
+            FloatOp(dead, torch.randn(4, 3, 1, 1, generator=random), torch.full((4,), -99.0)),
+            FloatOp(reader, torch.randn(2, 4, 1, 1, generator=random), bias),
+        ]
+    )
+    fake.calibrate([torch.rand(2, 3, 4, 4, generator=random)])
+    graph = int8_graph(fake.eval(), (4, 4, 3))
+    last = run_int8(graph, np.zeros((4, 4, 3), np.int8))[-1]
+    output = graph.ops[-1].output
+    real = output.scale * (last.astype(float) - output.zero)
+    assert np.abs(real - bias.numpy()).max() <= 0.51 * output.scale
 
 
 def test_a_batch_is_its_images() -> None:

@@ -72,6 +72,8 @@ def test_rows_are_taken_in_the_order_asked_for() -> None:
         ({"logits": LOGITS[:0]}, "not empty"),
         ({"logits": LOGITS[:, :1]}, "one column"),
         ({"logits": LOGITS * np.nan}, r"logits has NaN or infinity in row 0 \(4 rows"),
+        ({"logits": np.where(LOGITS > 3, -np.finfo("f4").max, 0)}, r"beyond 1e\+30 in row 2 \(2 r"),
+        ({"logits": LOGITS, "features": LOGITS * 1e300}, r"features has numbers beyond 1e\+30"),
         ({"logits": LOGITS.astype(str)}, "expected floating-point numbers"),
         ({"logits": LOGITS, "labels": LABELS[:3]}, "labels has 3 rows and logits 4"),
         ({"logits": LOGITS, "labels": LABELS * 1.0}, "labels is float64: expected integers"),

@@ -54,6 +54,29 @@ def test_training_writes_a_pair_that_can_be_used(any_run: RunDirectory) -> None:
     assert kept >= 0.7 - 1e-9  # the target is a floor where thresholds were set
 
 
+@pytest.mark.parametrize(
+    ("point", "coverage"),
+    [
+        ({}, 0.7),
+        ({"point": {"coverage": 0.812345}}, 0.8124),  # up, so that a budget holds
+        ({"point": {"coverage": 1.0}}, 1.0),
+        ({"point": {"coverage": 0.0}}, 1e-4),
+    ],
+)
+def test_a_pair_is_trained_for_what_the_search_planned(
+    predictions_run: RunDirectory, tmp_path: Path, point: dict[str, object], coverage: float
+) -> None:
+    directory = copy_of(predictions_run, tmp_path)
+    front = json.loads(directory.pareto.read_text())
+    front["pairs"][0] |= point
+    directory.pareto.write_text(json.dumps(front))
+    assert RunPair(directory, 1).coverage_in_force == coverage
+    flags = ["--pair", "1", "--steps", "1", "--rounds", "1", "--json"]
+    assert main(["train", str(directory.path), *flags]) == 0
+    trained = json.loads((directory.pair(1) / "trained" / "training.json").read_text())
+    assert trained["coverage"] == coverage
+
+
 def test_an_interrupted_training_ends_as_if_nothing_had_happened(
     predictions_run: RunDirectory, tmp_path: Path
 ) -> None:

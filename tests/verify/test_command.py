@@ -61,6 +61,8 @@ def test_layers_and_weights_of_others_on_a_board(
         (["--arch", "none.json"], "--out DIR is missing"),
         (["--arch", "none.json", "--out", "OUT"], "--weights is missing"),
         (["--arch", "none.json", "--weights", "w.pth", "--out", "OUT"], "no such file"),
+        (["--arch", "a.json", "--weights", "w", "--out", "OUT", "--untrained"], "--untrained is"),
+        (["RUN", "--pair", "1", "--out", __file__], "is a file: name a folder"),
         (["RUN", "--pair", "1", "--board", "z80"], "cannot verify on board 'z80'"),
         (["RUN", "--pair", "1", "--port", "/dev/ttyX"], "is for a real board"),
     ],
