@@ -25,7 +25,7 @@ def report(
         bool, typer.Option("--json", help="Print one JSON document on standard output.")
     ] = False,
 ) -> None:
-    """Write plots and report.html of a finished or interrupted run, and show its front."""
+    """Write plots and report.html of a run whose search has ended, and show its front."""
     from hybrid_nas.report.documents import read_run
     from hybrid_nas.report.terminal import show_front
     from hybrid_nas.report.verdict import verdict

@@ -14,6 +14,8 @@ _LISTED = 200_000
 """Spaces of up to so many rows are listed when nothing else finds anything new."""
 SMALL = 4096
 """Spaces of up to so many rows are always listed whole."""
+_ALL_VALUES = 128
+"""Of genes of up to so many values all are tried as neighbours."""
 _CHUNK = 4096
 _ROUNDS = 40
 _ROUND = 512
@@ -70,7 +72,7 @@ def some(
         rows, costs = collect(chunk)
         if len(rows):
             return rows, costs
-        raise ExhaustedError("every candidate that fits is known")
+        raise ExhaustedError(exhausted(collect.known))
     sizes = problem.sizes
     targets = [np.stack([0 * sizes, sizes - 1]), feasible]
     if problem.starts is not None:
@@ -87,11 +89,20 @@ def some(
             break
     if len(rows):
         return rows, costs
+    looked = "no untried candidate that fits was found"
     for chunk in everything(problem):
         rows, costs = Collector(problem, collect.known)(chunk)
         if len(rows):
             return rows, costs
-    raise ExhaustedError("no untried candidate that fits was found")
+        looked = exhausted(collect.known)
+    raise ExhaustedError(looked)
+
+
+def exhausted(known: frozenset[bytes]) -> str:
+    """What is said where all candidates were looked at and none is left."""
+    if known:
+        return "every candidate that fits is known"
+    return "no candidate fits: `feasible` takes none of those that have finite costs"
 
 
 def draw(problem: Problem, n: int, rng: np.random.Generator) -> IntArray:
@@ -133,12 +144,25 @@ def breed(problem: Problem, parents: IntArray, n: int, rng: np.random.Generator)
 
 
 def neighbours(problem: Problem, row: IntArray, rng: np.random.Generator) -> IntArray:
-    """All rows with one gene changed; genes that this may switch on are drawn."""
+    """All rows with one gene changed; genes that this may switch on are drawn.
+
+    Of a gene with more than `_ALL_VALUES` values: those at distances of powers of two, and some.
+    """
     sizes = problem.sizes
-    columns = np.repeat(np.arange(len(sizes)), sizes)
+    values = [_values_near(row[k], int(size), rng) for k, size in enumerate(sizes)]
+    columns = np.repeat(np.arange(len(sizes)), [len(some) for some in values])
     rows = np.where(row == INACTIVE, rng.integers(0, sizes, (len(columns), len(sizes))), row)
-    rows[np.arange(len(rows)), columns] = np.concatenate([np.arange(size) for size in sizes])
+    rows[np.arange(len(rows)), columns] = np.concatenate(values)
     return rows
+
+
+def _values_near(value: int, size: int, rng: np.random.Generator) -> IntArray:
+    if size <= _ALL_VALUES:
+        return np.arange(size)
+    steps = 1 << np.arange(31)
+    near = np.concatenate([value + steps, value - steps])
+    drawn = rng.integers(0, size, _ALL_VALUES - len(near))
+    return np.concatenate([near[(near >= 0) & (near < size)], drawn])
 
 
 def everything(problem: Problem, most: int = _LISTED) -> Iterator[IntArray]:

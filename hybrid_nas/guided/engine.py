@@ -6,7 +6,8 @@ proposal, so that a search that was killed goes on as it would have gone. What i
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from copy import copy
 from functools import cached_property
 
 import numpy as np
@@ -48,8 +49,7 @@ class Engine:
         earlier: History | None = None,
         effort: Effort | None = None,
     ) -> None:
-        if seed < 0:
-            raise InputError(f"seed {seed} is negative: give 0 or more")
+        check_seed(seed)
         self.problem, self.seed = problem, seed
         self.effort = effort or Effort()
         self.reference = None if reference is None else np.asarray(reference, dtype=np.float64)
@@ -61,6 +61,13 @@ class Engine:
         self.earlier = self._taken_over(earlier)
         self._settings: tuple[object, Settings] | None = None
         self._plan: tuple[object, Plan] | None = None
+
+    def within(self, values: Mapping[int, int]) -> Engine:
+        """An engine with the same scores that proposes only rows with `values`, by column."""
+        other = copy(self)
+        other.problem, other._plan = self.problem.within(values), None
+        other.__dict__.pop("_listed", None)
+        return other
 
     def _taken_over(self, earlier: History | None) -> History:
         if earlier is None:
@@ -150,3 +157,13 @@ class Engine:
         if self._settings is None or self._settings[0] != known.digest:
             self._settings = (known.digest, Settings.fitted(self.problem, known))
         return self._settings[1]
+
+
+def check_seed(seed: int) -> None:
+    """Refuse what NumPy's generators do not take.
+
+    Raises:
+        InputError: it is no whole number of 0 or more.
+    """
+    if not isinstance(seed, (int, np.integer)) or seed < 0:
+        raise InputError(f"a seed is a whole number of 0 or more (got {seed!r})")

@@ -52,6 +52,8 @@ class Coordinates:
         return Coordinates(tuple(parts), np.concatenate([self.costs, other.costs]))
 
 
+_MOST_TOLD_APART = 128
+"""Ordered genes with more values than this have no identity."""
 PARTS = ("order", "identity", "activity")
 """Kinds of difference between rows, see `Encoder`."""
 
@@ -98,7 +100,8 @@ class Encoder:
     Three kinds of difference count. *Order*: how far apart the values of ordered genes are.
     *Identity*: in how many genes the values differ at all (a Hamming distance). *Activity*: in how
     many genes one candidate has a value and the other none. The kernel weighs them, and so learns
-    whether a space is better seen as ordinal or as categorical.
+    whether a space is better seen as ordinal or as categorical. Of an ordered gene with very many
+    values only the order counts: any two of its values differ.
 
     Attributes:
         genes: the columns.
@@ -121,7 +124,11 @@ class Encoder:
         return np.asarray(values / np.sqrt(max(2 * variance, 1.0)))
 
     def _identity(self, rows: IntArray) -> FloatArray:
-        columns = [k for k, gene in enumerate(self.genes) if gene.size > 1]
+        columns = [
+            k
+            for k, gene in enumerate(self.genes)
+            if gene.size > 1 and not (gene.ordered and gene.size > _MOST_TOLD_APART)
+        ]
         blocks = [rows[:, [k]] == np.arange(self.genes[k].size) for k in columns]
         if not blocks:
             return np.zeros((len(rows), 0))

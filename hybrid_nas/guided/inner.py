@@ -10,7 +10,7 @@ from hybrid_nas.guided.candidates import SMALL, Collector, breed, everything, ne
 from hybrid_nas.guided.effort import Effort
 from hybrid_nas.guided.pareto import Boxes
 from hybrid_nas.guided.predictor import Predictor
-from hybrid_nas.guided.problem import Problem
+from hybrid_nas.guided.problem import ExhaustedError, Problem
 from hybrid_nas.typing import FloatArray, IntArray
 
 _REFRESHED = 32  # candidates that are rated anew at a time
@@ -88,7 +88,11 @@ def search(
     """
     problem = collect.problem
     pool = rating(*collect(breed(problem, parents, effort.brood, rng)))
-    pool = pool.then(rating(*some(collect, effort.brood // 4, parents, rng)))
+    try:
+        pool = pool.then(rating(*some(collect, effort.brood // 4, parents, rng)))
+    except ExhaustedError:
+        if not len(pool):  # else the last that were left have just been bred
+            raise
     for _ in range(effort.generations - 1):
         elders = np.concatenate([pool.best(effort.parents).rows, parents[-effort.parents // 3 :]])
         pool = pool.then(rating(*collect(breed(problem, elders, effort.brood, rng))))

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -20,7 +21,11 @@ from hybrid_nas.guided.problem import Problem, filled
 from hybrid_nas.typing import BoolArray, FloatArray, IntArray
 
 Params = dict[str, Any]
+Costs = Callable[[Params], Sequence[float] | float]
+Feasible = Callable[[Params, Sequence[float]], bool]
+Canonical = Callable[[Params], Params]
 _REMEMBERED = 200_000  # candidates whose costs are kept
+_MOST_VALUES = 2**31 - 1  # rows are compared as int32
 
 
 @dataclass(frozen=True)
@@ -31,14 +36,21 @@ class Parameters:
         distributions: integers, categories, and floats with a step.
 
     Raises:
-        InputError: a distribution has no finite list of values.
+        InputError: a distribution has no finite list of values, too long a one, or equal choices.
     """
 
     distributions: Mapping[str, BaseDistribution]
 
     def __post_init__(self) -> None:
         for name, distribution in self.distributions.items():
-            _size(name, distribution)
+            size = _size(name, distribution)
+            if size > _MOST_VALUES:
+                raise InputError(
+                    f"parameter {name} has {size:,} values and may have {_MOST_VALUES:,}: give it "
+                    "a larger step"
+                )
+            if isinstance(distribution, CategoricalDistribution):
+                _check_choices(name, distribution)
 
     @property
     def genes(self) -> tuple[Gene, ...]:
@@ -56,21 +68,28 @@ class Parameters:
     def row(self, params: Mapping[str, Any]) -> tuple[int, ...] | None:
         """The row of values; None if one is missing or outside its distribution."""
         row = []
-        for name, distribution in self.distributions.items():
-            if name not in params:
+        for name in self.distributions:
+            index = self.index(name, params[name]) if name in params else None
+            if index is None:
                 return None
-            inside = distribution.to_internal_repr(params[name])
-            if not distribution._contains(inside):
-                return None
-            row.append(_index(distribution, inside))
+            row.append(index)
         return tuple(row)
+
+    def index(self, name: str, value: Any) -> int | None:
+        """The place of a parameter's value; None if it is outside its distribution."""
+        distribution = self.distributions[name]
+        try:
+            inside = distribution.to_internal_repr(value)
+        except ValueError:  # no choice of these, or no number
+            return None
+        return _index(distribution, inside) if distribution._contains(inside) else None
 
     def problem(
         self,
         objectives: Sequence[int | None],
-        costs: Callable[[Params], Sequence[float] | float] | None = None,
-        feasible: Callable[[Params, Sequence[float]], bool] | None = None,
-        canonical: Callable[[Params], Params] | None = None,
+        costs: Costs | None = None,
+        feasible: Feasible | None = None,
+        canonical: Canonical | None = None,
     ) -> Problem:
         """A problem from functions of one candidate's parameters; answers are remembered.
 
@@ -81,40 +100,95 @@ class Parameters:
             costs: parameters to one or more exact costs.
             feasible: parameters and costs to whether the candidate may be tried.
             canonical: parameters to those of the same candidate that stand for all that are equal.
+
+        Raises:
+            InputError: an objective names a cost that `costs` does not give.
         """
-        known: dict[tuple[int, ...], tuple[FloatArray, bool]] = {}
+        answers = _Answers(self, costs, feasible, canonical)
+        return Problem(
+            self.genes, tuple(objectives), answers.costs, answers.feasible, answers.canonical
+        )
 
-        def assess(row: tuple[int, ...]) -> tuple[FloatArray, bool]:
-            if row not in known:
-                if len(known) >= _REMEMBERED:
-                    known.clear()
-                params = self.params(np.array(row))
-                cost = np.atleast_1d(np.asarray(() if costs is None else costs(params), float))
-                fits = feasible is None or bool(feasible(params, cost.tolist()))
-                known[row] = cost, fits
-            return known[row]
 
-        width = len(assess((0,) * len(self.distributions))[0])
+@dataclass(eq=False)
+class _Answers:
+    """Functions of one candidate's parameters as functions of rows.
 
-        def all_costs(rows: IntArray) -> FloatArray:
-            found = [assess(tuple(row))[0] for row in rows.tolist()]
-            return np.array(found, np.float64).reshape(len(rows), width)
+    Attributes:
+        parameters: names and values.
+        cost_of, fits, same_as: the user's functions, see `Parameters.problem`.
+    """
 
-        def all_feasible(rows: IntArray, costs: FloatArray) -> BoolArray:
-            return np.array([assess(tuple(row))[1] for row in rows.tolist()], bool)
+    parameters: Parameters
+    cost_of: Costs | None
+    fits: Feasible | None
+    same_as: Canonical | None
+    _known: dict[tuple[int, ...], tuple[FloatArray, bool]] = field(default_factory=dict)
 
-        def all_canonical(rows: IntArray) -> IntArray:
-            if canonical is None or not len(rows):
-                return rows
-            found = [self.row(canonical(self.params(row))) for row in rows]
-            if None in found:
-                raise InputError("`canonical` gave parameters outside the search space")
-            return np.array(found, np.int64)
+    def costs(self, rows: IntArray) -> FloatArray:
+        """Exact costs of rows (n, genes), (n, costs)."""
+        found = [self._assess(tuple(row))[0] for row in rows.tolist()]
+        return np.array(found, np.float64).reshape(len(rows), self._width)
 
-        return Problem(self.genes, tuple(objectives), all_costs, all_feasible, all_canonical)
+    def feasible(self, rows: IntArray, costs: FloatArray) -> BoolArray:
+        """Which rows may be tried, (n,)."""
+        return np.array([self._assess(tuple(row))[1] for row in rows.tolist()], bool)
+
+    def canonical(self, rows: IntArray) -> IntArray:
+        """The rows that stand for rows (n, genes)."""
+        if self.same_as is None or not len(rows):
+            return rows
+        found = []
+        for row in rows:
+            same = self.same_as(self.parameters.params(row))
+            found.append(self.parameters.row(same))
+            if found[-1] is None:
+                raise InputError(f"`canonical` gave parameters outside the search space: {same}")
+        return np.array(found, np.int64)
+
+    @cached_property
+    def _width(self) -> int:
+        """How many costs there are: those of the first candidate."""
+        first = np.zeros((1, len(self.parameters.distributions)), np.int64)
+        return len(self._cost(self.parameters.params(self.canonical(first)[0])))
+
+    def _assess(self, row: tuple[int, ...]) -> tuple[FloatArray, bool]:
+        if row not in self._known:
+            if len(self._known) >= _REMEMBERED:
+                self._known.clear()
+            params = self.parameters.params(np.array(row))
+            cost = self._cost(params)
+            if len(cost) != self._width:
+                raise InputError(
+                    f"`costs` gave {len(cost)} costs for {params} and {self._width} for another "
+                    "candidate: give as many for all"
+                )
+            self._known[row] = cost, self.fits is None or bool(self.fits(params, cost.tolist()))
+        return self._known[row]
+
+    def _cost(self, params: Params) -> FloatArray:
+        if self.cost_of is None:
+            return np.zeros(0)
+        found = self.cost_of(params)
+        if found is None:
+            raise InputError(f"`costs` gave None for {params}: return a number, or several")
+        return np.atleast_1d(np.asarray(found, np.float64))
+
+
+def _check_choices(name: str, distribution: CategoricalDistribution) -> None:
+    """Refuse choices that Optuna stores as the same, such as 1 and True."""
+    for place, choice in enumerate(distribution.choices):
+        first = int(distribution.to_internal_repr(choice))
+        if first != place:
+            raise InputError(
+                f"parameter {name} has equal choices {distribution.choices[first]!r} and "
+                f"{choice!r}, which Optuna cannot tell apart: give one of them, or strings"
+            )
 
 
 def _size(name: str, distribution: BaseDistribution) -> int:
+    if distribution.single():
+        return 1
     match distribution:
         case CategoricalDistribution():
             return len(distribution.choices)
@@ -133,8 +207,8 @@ def _value(distribution: BaseDistribution, index: int) -> Any:
             return distribution.choices[index]
         case IntDistribution():
             return distribution.low + index * distribution.step
-        case FloatDistribution(step=float(step)):
-            return min(distribution.low + index * step, distribution.high)
+        case FloatDistribution():  # without a step it has one value
+            return min(distribution.low + index * (distribution.step or 0.0), distribution.high)
     raise AssertionError(distribution)
 
 
@@ -144,6 +218,6 @@ def _index(distribution: BaseDistribution, inside: float) -> int:
             return int(inside)
         case IntDistribution():
             return round((inside - distribution.low) / distribution.step)
-        case FloatDistribution(step=float(step)):
-            return round((inside - distribution.low) / step)
+        case FloatDistribution():
+            return round((inside - distribution.low) / (distribution.step or 1.0))
     raise AssertionError(distribution)

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 
-from hybrid_nas.guided.candidates import Collector
+from hybrid_nas.guided.candidates import Collector, exhausted
 from hybrid_nas.guided.effort import Effort
 from hybrid_nas.guided.inner import Pool, Rating, climb, refreshed, search
 from hybrid_nas.guided.pareto import Boxes, front_mask, thinned
@@ -71,7 +71,7 @@ class Plan:
             rows, costs = self.listed
             new = np.array([key not in met for key in keys(rows)], bool)
             if not new.any():
-                raise ExhaustedError("every candidate that fits is known")
+                raise ExhaustedError(exhausted(met))
             pool = rating(rows[new], costs[new])
         else:
             rng = np.random.default_rng((self.seed, len(self.history), len(self._proposed)))

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
@@ -48,8 +48,8 @@ class Problem:
             which alone is learnt, or None; empty for none at all.
 
     Raises:
-        InputError: there is no gene or no objective, a gene without a choice, or `follows` has
-            another length than `objectives`.
+        InputError: there is no gene or no objective, a gene without a choice, `follows` has another
+            length than `objectives`, or one of them names a cost that there is not.
     """
 
     genes: tuple[Gene, ...]
@@ -71,6 +71,13 @@ class Problem:
                 f"{len(self.objectives)} objectives follow {len(self.follows)} costs: give one "
                 "entry for each objective, or none"
             )
+        width = self.costs(self.no_rows).shape[1]
+        for place, column in enumerate((*self.objectives, *self.follows)):
+            if column is not None and not 0 <= column < width:
+                raise InputError(
+                    f"objective {place % len(self.objectives)} is cost {column}, counted from 0, "
+                    f"and there are {width} costs: give one of those, or None if it is learnt"
+                )
 
     @property
     def sizes(self) -> IntArray:
@@ -86,6 +93,17 @@ class Problem:
     def no_rows(self) -> IntArray:
         """An array of 0 rows."""
         return np.zeros((0, len(self.genes)), dtype=np.int64)
+
+    def within(self, values: Mapping[int, int]) -> Problem:
+        """The same problem over the candidates whose genes have `values`, by column."""
+        columns, fixed = list(values), list(values.values())
+
+        def canonical(rows: IntArray) -> IntArray:
+            rows = rows.copy()
+            rows[:, columns] = fixed
+            return self.canonical(rows)
+
+        return replace(self, canonical=canonical)
 
     def exact(self, costs: FloatArray) -> FloatArray:
         """Objectives (n, m) of rows with these costs; nan where they are learnt."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import warnings
 from collections.abc import Mapping, Sequence
 from functools import cache
 from typing import Any
@@ -16,9 +17,9 @@ from threadpoolctl import ThreadpoolController
 
 from hybrid_nas.errors import InputError
 from hybrid_nas.guided.effort import Effort
-from hybrid_nas.guided.engine import Engine
+from hybrid_nas.guided.engine import Engine, check_seed
 from hybrid_nas.guided.parameters import Parameters
-from hybrid_nas.guided.problem import History, Problem
+from hybrid_nas.guided.problem import ExhaustedError, History, Problem
 from hybrid_nas.guided.trials import CLAIM, TrialReader
 from hybrid_nas.typing import IntArray
 
@@ -61,7 +62,7 @@ class GuidedSampler(BaseSampler):
             wrong where candidates are at fault.
 
     Raises:
-        InputError: search space and problem do not agree.
+        InputError: search space and problem do not agree, or the seed is no whole number.
     """
 
     def __init__(
@@ -82,11 +83,21 @@ class GuidedSampler(BaseSampler):
                 f"the search space has parameters with {sizes} values and the problem expects "
                 f"{problem.sizes.tolist()}: give the same columns in the same order"
             )
+        check_seed(seed)
         self.seed = seed
         self._reference, self._earlier, self._effort = reference, earlier, effort
         self._lock = threading.Lock()
         self._engine: Engine | None = None
+        self._within: tuple[dict[int, int], Engine] | None = None
         self._reader = TrialReader(self.parameters, problem, retry_failed)
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Without the lock and what is worked out anew, for pickle and copies."""
+        return {**self.__dict__, "_lock": None, "_engine": None, "_within": None}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__dict__.update(state)
+        self._lock = threading.Lock()
 
     def infer_relative_search_space(
         self, study: Study, trial: FrozenTrial
@@ -97,18 +108,23 @@ class GuidedSampler(BaseSampler):
     def sample_relative(
         self, study: Study, trial: FrozenTrial, search_space: dict[str, BaseDistribution]
     ) -> dict[str, Any]:
-        """A new feasible candidate.
+        """A new feasible candidate, with the values that an enqueued trial fixes.
 
         Raises:
             ExhaustedError: there is none.
-            InputError: the study's objectives are not those of the problem.
+            InputError: the study's objectives are not those of the problem, or a parameter is left
+                out of the search space and has no value.
         """
-        fixed = trial.system_attrs.get("fixed_params", {})
+        fixed = self._fixed(study, trial, search_space)
         if all(name in fixed for name in search_space):
             return {}  # enqueued: Optuna takes what the user chose
-        with self._lock, _libraries().limit(limits=1, user_api="blas"):
-            row = self._ask(study, trial)
-        return self.parameters.params(row)
+        try:
+            with self._lock, _libraries().limit(limits=1, user_api="blas"):
+                row = self._ask(study, trial, fixed)
+        except ExhaustedError as error:
+            raise ExhaustedError(f"{error}, with {fixed} given" if fixed else str(error)) from error
+        params = self.parameters.params(row)
+        return {name: params[name] for name in search_space}
 
     def sample_independent(
         self,
@@ -118,6 +134,13 @@ class GuidedSampler(BaseSampler):
         param_distribution: BaseDistribution,
     ) -> Any:
         """Parameters outside the search space are drawn at random; nothing is learnt about them."""
+        if param_name in self.parameters.distributions:
+            warnings.warn(
+                f"parameter {param_name} is drawn at random, so that a candidate may be unfit or "
+                f"old: the objective asks for {param_distribution}, which lacks the proposed "
+                "value; give the sampler's search space the same distribution",
+                stacklevel=2,
+            )
         digits = [ord(letter) for letter in param_name]
         seed = np.random.SeedSequence([self.seed, trial.number, *digits]).generate_state(1)
         return RandomSampler(int(seed[0])).sample_independent(
@@ -135,9 +158,26 @@ class GuidedSampler(BaseSampler):
         """What is known from before this study; read once, before the first proposal."""
         return self._earlier
 
-    def _ask(self, study: Study, trial: FrozenTrial) -> IntArray:
+    def _fixed(
+        self, study: Study, trial: FrozenTrial, search_space: Mapping[str, BaseDistribution]
+    ) -> dict[str, Any]:
+        """Values of parameters that are not asked for: an enqueued trial's, a wrapper's."""
+        ours = self.parameters.distributions.keys()
+        chosen = {**trial.params, **trial.system_attrs.get("fixed_params", {})}
+        fixed = {name: value for name, value in chosen.items() if name in ours}
+        wrapper: Mapping[str, Any] = getattr(study.sampler, "_fixed_params", {})
+        for name in ours - search_space.keys() - fixed.keys():
+            if name not in wrapper:  # `PartialFixedSampler` has one
+                raise InputError(
+                    f"parameter {name} was taken out of the search space and has no value: give "
+                    "it a single value in the sampler's search space"
+                )
+            fixed[name] = wrapper[name]
+        return fixed
+
+    def _ask(self, study: Study, trial: FrozenTrial, fixed: Mapping[str, Any]) -> IntArray:
         """Ask the engine, claim the candidate, and yield it where another trial has it too."""
-        engine, refused = self._engine_of(study), self.problem.no_rows
+        engine, refused = self._engine_of(study, fixed), self.problem.no_rows
         skip: int | None = None
         for _ in range(_YIELDS):
             history, pending, nameless = self._reader.split(study, trial.number)
@@ -152,13 +192,29 @@ class GuidedSampler(BaseSampler):
                 and other.number != trial.number
                 and other.system_attrs.get(CLAIM) == claim
             ]
-            if not rivals:
+            scored = self._reader.split(study, trial.number)[0].rows  # others', meanwhile
+            if not rivals and not (scored == claim).all(axis=1).any():
                 return row
             refused = np.concatenate([refused, row[None]])
             skip = sum(number < trial.number for number in rivals)
         return row
 
-    def _engine_of(self, study: Study) -> Engine:
+    def _engine_of(self, study: Study, fixed: Mapping[str, Any]) -> Engine:
+        """The engine, for candidates with these values where some are fixed."""
+        engine, values = self._engine_of_all(study), {}
+        for column, (name, size) in enumerate(
+            zip(self.parameters.distributions, self.problem.sizes, strict=True)
+        ):
+            index = self.parameters.index(name, fixed[name]) if name in fixed else None
+            if index is not None and size > 1:
+                values[column] = index
+        if not values:
+            return engine
+        if self._within is None or self._within[0] != values:
+            self._within = values, engine.within(values)
+        return self._within[1]
+
+    def _engine_of_all(self, study: Study) -> Engine:
         if self._engine is None:
             signs = self._reader.signs(study)
             reference = None if self._reference is None else signs * np.array(self._reference)

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Any
+
 import numpy as np
 from optuna.study import Study, StudyDirection
 from optuna.trial import FrozenTrial, TrialState
@@ -12,7 +16,11 @@ from hybrid_nas.guided.problem import History, Problem
 from hybrid_nas.typing import FloatArray, IntArray
 
 CLAIM = "guided:row"
-"""System attribute of a trial: the row that it was given, before its parameters are stored."""
+"""System attribute of a trial: the row that it was given, before its parameters are stored.
+
+A trial need not ask for all of them: a parameter may have no effect beside others.
+"""
+_End = tuple[int, datetime | None]
 MOST_RETRIES = 3
 """A candidate whose trial dies is begun anew so many times."""
 
@@ -34,18 +42,21 @@ class TrialReader:
     Args:
         parameters: names and values of the genes.
         problem: what is searched.
-        retry_failed: leave failed and pruned trials out, so that their candidates are new; not
-            those that were given up.
+        retry_failed: leave failed trials out, so that their candidates are new; not those that
+            were given up, nor pruned ones, which would be pruned again.
     """
 
     def __init__(self, parameters: Parameters, problem: Problem, retry_failed: bool) -> None:
         self.parameters, self.problem, self.retry_failed = parameters, problem, retry_failed
-        self._heads: dict[str, tuple[int, History]] = {}
-        self._read: dict[tuple[str, int], tuple[IntArray, FloatArray] | None] = {}
+        self._heads: dict[str, tuple[int, _End | None, History]] = {}
+        self._read: dict[tuple[str, _End], tuple[IntArray, FloatArray] | None] = {}
 
     def trials(self, study: Study) -> list[FrozenTrial]:
-        """All trials in the order of their numbers, not copied."""
-        return study.get_trials(deepcopy=False)
+        """All trials in the order of their numbers, not copied.
+
+        From the storage: of a study with `HyperbandPruner`, Optuna shows a sampler a part alone.
+        """
+        return study._storage.get_all_trials(study._study_id, deepcopy=False)
 
     def signs(self, study: Study) -> FloatArray:
         """-1 where the study maximises, (m,)."""
@@ -83,13 +94,16 @@ class TrialReader:
 
     def _head(self, study: Study, trials: list[FrozenTrial]) -> tuple[int, History]:
         """How many trials from the first on are finished, and what they say; read once."""
-        count, head = self._heads.get(study.study_name, (0, History.empty(self.problem)))
+        count, last, head = self._heads.get(study.study_name, (0, None, None))
+        if head is None or count > len(trials) or (count and _end(trials[count - 1]) != last):
+            count, head = 0, History.empty(self.problem)  # also another study of the same name
         known = []
         while count < len(trials) and trials[count].state.is_finished():
             known.append(self._finished(study, trials[count]))
             count += 1
-        self._heads[study.study_name] = count, self._then(head, known)
-        return self._heads[study.study_name]
+        last = _end(trials[count - 1]) if count else None
+        self._heads[study.study_name] = count, last, self._then(head, known)
+        return count, self._heads[study.study_name][2]
 
     def _then(self, head: History, known: list[tuple[IntArray, FloatArray] | None]) -> History:
         said = [one for one in known if one is not None]
@@ -100,26 +114,36 @@ class TrialReader:
 
     def _finished(self, study: Study, trial: FrozenTrial) -> tuple[IntArray, FloatArray] | None:
         """Canonical row and losses of a trial that will not change; None if it says nothing."""
-        name = (study.study_name, trial._trial_id)
+        name = (study.study_name, _end(trial))
         if name not in self._read:
             self._read[name] = self._learn(study, trial)
         return self._read[name]
 
     def _learn(self, study: Study, trial: FrozenTrial) -> tuple[IntArray, FloatArray] | None:
-        complete = trial.state == TrialState.COMPLETE
-        row = self.parameters.row(trial.params)
-        if row is None or (self.retry_failed and not (complete or given_up(trial))):
+        failed = trial.state == TrialState.FAIL
+        row = self._row(trial, trial.params)
+        if row is None or (failed and self.retry_failed and not given_up(trial)):
             return None
         losses = np.full(len(self.problem.objectives), np.nan)
-        if complete:
+        if trial.state == TrialState.COMPLETE:
             losses = self.signs(study) * np.array(trial.values, dtype=np.float64)
-        return self.problem.canonical(np.array([row]))[0], losses
+        return row, losses
 
     def _unfinished(self, trial: FrozenTrial) -> IntArray | None:
         """Canonical row of a trial that runs or waits, if it is known."""
-        chosen = {**trial.system_attrs.get("fixed_params", {}), **trial.params}
-        row = self.parameters.row(chosen)
-        if row is not None:
-            return np.asarray(self.problem.canonical(np.array([row]))[0])
+        row = self._row(trial, {**trial.system_attrs.get("fixed_params", {}), **trial.params})
         claim = trial.system_attrs.get(CLAIM)
-        return None if claim is None else np.array(claim, dtype=np.int64)
+        return np.array(claim, dtype=np.int64) if row is None and claim is not None else row
+
+    def _row(self, trial: FrozenTrial, chosen: Mapping[str, Any]) -> IntArray | None:
+        """Canonical row of what was chosen; what was not asked for is as it was proposed."""
+        claim = trial.system_attrs.get(CLAIM)
+        if claim is not None:
+            chosen = {**self.parameters.params(np.array(claim)), **chosen}
+        row = self.parameters.row(chosen)
+        return None if row is None else self.problem.canonical(np.array([row]))[0]
+
+
+def _end(trial: FrozenTrial) -> _End:
+    """What tells a finished trial from those of deleted studies, whose ids are given again."""
+    return trial._trial_id, trial.datetime_complete

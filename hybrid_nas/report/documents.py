@@ -98,9 +98,13 @@ def read_run(folder: Path) -> Run:
     if not folder.is_dir():
         raise InputError(f"{folder} is not a directory: name a run directory, such as runs/NAME")
     if not (folder / "pareto.json").is_file():
-        raise InputError(
-            f"{folder} has no pareto.json: name a run directory whose search has scored a candidate"
-        )
+        if (folder / "run.yaml").is_file():
+            raise InputError(
+                f"{folder} has no pareto.json, since its search has not ended: go on by "
+                f"'hybrid-nas search --resume --run {folder}', with --trials 1 to end with what "
+                "is scored"
+            )
+        raise InputError(f"{folder} has no pareto.json: name a run directory, such as runs/NAME")
     front = read_front(read_json(folder / "pareto.json", PARETO_SCHEMA))
     missing = []
     settings: Mapping[str, Any] = {}

@@ -34,6 +34,9 @@ class CloudChoice(Protocol):
     def fingerprint(self) -> str | None:
         """Hex digest that changes when any answer may change; None without a cloud."""
 
+    def fingerprint_of(self, calibration: str) -> str | None:
+        """The digest, were subnets calibrated on the images of that name."""
+
     @property
     def largest(self) -> Genes | None:
         """The cloud that is the measure of all pairs; None where it is the only one."""
@@ -61,6 +64,10 @@ class FixedCloud:
     def fingerprint(self) -> str | None:
         """The cloud's own."""
         return None if self.cloud is None else self.cloud.fingerprint
+
+    def fingerprint_of(self, calibration: str) -> str | None:
+        """The same: nothing is calibrated."""
+        return self.fingerprint
 
     @property
     def largest(self) -> Genes | None:
@@ -105,9 +112,13 @@ class SubnetClouds:
     ) -> None:
         self.costs, self._opened, self._runner = costs, opened, runner
         self._splits = tuple(splits)
-        self.fingerprint = _digest(opened.fingerprint, costs.space.fingerprint, calibration)
+        self.fingerprint = self.fingerprint_of(calibration)
         self._outputs: OrderedDict[Genes, dict[Split, CloudOutputs]] = OrderedDict()
         self._bytes = 0
+
+    def fingerprint_of(self, calibration: str) -> str:
+        """The digest, were subnets calibrated on the images of that name."""
+        return _digest(self._opened.fingerprint, self.costs.space.fingerprint, calibration)
 
     @property
     def largest(self) -> Genes:

@@ -48,12 +48,23 @@ class SearchResult:
     ended: str
 
 
-def prepare(settings: SearchSettings, directory: RunDirectory, *, resume: bool) -> SearchSetup:
+def prepare(
+    settings: SearchSettings,
+    directory: RunDirectory,
+    *,
+    resume: bool,
+    joined: StudyRecord | None = None,
+) -> SearchSetup:
     """Check settings, limits and inputs, and write or compare ``run.yaml``; no network is run.
+
+    Args:
+        settings, directory, resume: as for `run_search`.
+        joined: of the study that others have begun.
 
     Raises:
         InfeasibleError: nothing fits the limits.
-        InputError: an input is wrong, the directory is taken, or a resumed run's inputs changed.
+        InputError: an input is wrong, the directory is taken, a resumed run's inputs changed, or
+            those or the settings are not those of the study that is joined.
     """
     setup = SearchSetup(settings)
     _check_feasible(setup)
@@ -66,8 +77,11 @@ def prepare(settings: SearchSettings, directory: RunDirectory, *, resume: bool) 
             "--run"
         )
     else:
+        if joined is not None:  # a refused run leaves no run.yaml to be resumed
+            joined.check_inputs(digests)
+            joined.check_settings(settings)
         setup.data.check_readable((*SEARCH_SPLITS, "test"))  # test is read after the last trial
-        earlier = begin_warm(setup.problem, settings, digests, directory)
+        earlier = begin_warm(setup, digests, directory)
         directory.write_settings({**_run_record(setup, digests), **earlier})
     return setup
 
@@ -170,10 +184,10 @@ def run_search(
     """
     with directory.lock():
         begun = time.monotonic()
-        place = directory.place(storage_url, study)
+        place, joined = directory.place(storage_url, study), None
         if place.outside and not resume:
-            _check_free(place, may_exist=study is not None)
-        setup = prepare(settings, directory, resume=resume)
+            joined = _joined(place, may_exist=study is not None)
+        setup = prepare(settings, directory, resume=resume, joined=joined)
         record = directory.read_settings()
         if record.get("storage", {}).get("begun"):
             _check_still_there(place, directory)
@@ -201,14 +215,21 @@ def run_search(
     return SearchResult(directory, document, ended)
 
 
-def _check_free(place: StudyPlace, *, may_exist: bool) -> None:
-    """Open a storage outside before anything is written; refuse to meet a study by chance."""
-    names = [study.study_name for study in open_storage(place.url).get_all_studies()]
-    if place.name in names and not may_exist:
+def _joined(place: StudyPlace, *, may_exist: bool) -> StudyRecord | None:
+    """Open a storage outside before anything is written; the record of a study that is there.
+
+    Raises:
+        InputError: it is there by chance.
+    """
+    storage = open_storage(place.url)
+    if place.name not in [study.study_name for study in storage.get_all_studies()]:
+        return None
+    if not may_exist:
         raise InputError(
             f"--storage {without_password(place.url)} holds a study {place.name!r} already: join "
             f"it by --study {place.name}, go on with its run by --resume, or choose another --run"
         )
+    return StudyRecord.of_study(load_study(storage, place.name, place.url))
 
 
 def _check_still_there(place: StudyPlace, directory: RunDirectory) -> None:

@@ -153,5 +153,5 @@ def last_run(parent: Path) -> Path:
     """
     runs = sorted(parent.glob("*/run.yaml"), key=lambda path: path.stat().st_mtime)
     if not runs:
-        raise InputError(f"no run below {parent} to resume: name one with --run")
+        raise InputError(f"no run below {parent}: name a run directory, or begin one by 'search'")
     return runs[-1].parent

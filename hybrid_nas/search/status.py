@@ -12,6 +12,7 @@ import numpy as np
 from optuna.study import Study
 from optuna.trial import FrozenTrial, TrialState
 
+from hybrid_nas.search.elapsed import elapsed_seconds
 from hybrid_nas.search.join import ENDED, StudyRecord
 from hybrid_nas.search.objectives import OBJECTIVES
 from hybrid_nas.search.pareto import RunningFront
@@ -55,7 +56,8 @@ class SearchStatus:
         trials: by state, in lower case. Failed ones were interrupted or taken from a dead worker,
             and their candidates tried again, or stood back for another worker's.
         workers: those that are scoring.
-        per_minute: candidates, over the last thirty; None before the second.
+        per_minute: candidates, over the last thirty; None before the first. Pauses in which none
+            was being scored do not count.
         objective, best: the first objective and its best value; None before the first candidate.
         front: pairs that no other beats.
         hypervolume: share of the box that they dominate, as in the progress of ``search``.
@@ -102,7 +104,7 @@ class Watcher:
         self._take_in(scored)
         self.record = StudyRecord.required(self.study)
         wanted, front = int(self.record.settings["trials"]), self._front.losses
-        workers, pace = self._workers(trials), _per_minute(scored)
+        workers, pace = self._workers(trials), per_minute(scored)
         left = None
         if workers and pace:
             left = 60 * max(wanted - len(scored), 0) / pace
@@ -151,8 +153,13 @@ class Watcher:
         return tuple(sorted(found, key=lambda worker: (worker.host, worker.pid)))
 
 
-def _per_minute(scored: Sequence[FrozenTrial]) -> float | None:
-    ends = sorted(t.datetime_complete for t in scored if t.datetime_complete is not None)
-    recent = ends[-_PACE_OVER:]
-    seconds = (recent[-1] - recent[0]).total_seconds() if recent else 0.0
-    return 60 * (len(recent) - 1) / seconds if seconds > 0 else None
+def per_minute(scored: Sequence[FrozenTrial]) -> float | None:
+    """The pace over the last of these trials, while any was open; None if it is not known."""
+    ends = sorted(
+        (trial.datetime_complete, trial.datetime_start)
+        for trial in scored
+        if trial.datetime_start is not None and trial.datetime_complete is not None
+    )
+    recent = [(begin, end) for end, begin in ends[-_PACE_OVER:]]
+    seconds = float(elapsed_seconds(recent).max(initial=0.0))
+    return 60 * len(recent) / seconds if seconds > 0 else None

@@ -25,11 +25,11 @@ from hybrid_nas.files import sha256_of_text
 from hybrid_nas.guided import History
 from hybrid_nas.search.carry import Carrier
 from hybrid_nas.search.objectives import OBJECTIVES
-from hybrid_nas.search.problem import Problem
 from hybrid_nas.search.rundir import RunDirectory
 from hybrid_nas.search.sampler import CANDIDATE
 from hybrid_nas.search.score import FIGURES, PairFigures
 from hybrid_nas.search.settings import SearchSettings
+from hybrid_nas.search.setup import SearchSetup
 from hybrid_nas.search.storage import load_study, open_storage
 
 ATTRIBUTE = "warm-start"
@@ -66,28 +66,26 @@ class EarlierRun:
         }
 
 
-def earlier_runs(
-    problem: Problem, settings: SearchSettings, digests: Mapping[str, str | None]
-) -> list[EarlierRun]:
-    """Read the runs that `settings.warm_start` names.
+def earlier_runs(setup: SearchSetup, digests: Mapping[str, str | None]) -> list[EarlierRun]:
+    """Read the runs that `SearchSettings.warm_start` names.
 
     Args:
-        problem, settings: of the new search.
+        setup: of the new search.
         digests: of what its results depend on (`provenance.hashes`).
 
     Raises:
         InputError: a run is none, has no scores, or nothing of them means the same here.
     """
-    return [_read(path, problem, settings, digests) for path in settings.warm_start]
+    return [_read(path, setup, digests) for path in setup.settings.warm_start]
 
 
-def _read(
-    path: str, problem: Problem, settings: SearchSettings, digests: Mapping[str, str | None]
-) -> EarlierRun:
-    directory = RunDirectory(Path(path))
+def _read(path: str, setup: SearchSetup, digests: Mapping[str, str | None]) -> EarlierRun:
+    directory, problem, settings = RunDirectory(Path(path)), setup.problem, setup.settings
     record = directory.read_settings()
-    _check_same(path, record["hashes"], digests)
     earlier = SearchSettings.from_dict(record["settings"])
+    # clouds that are chosen are calibrated, as bases are: another draw of images will do
+    cloud = setup.clouds.fingerprint_of(setup.calibration_of(earlier))
+    _check_same(path, record["hashes"], {**digests, "cloud": cloud})
     if earlier.router_objective != settings.router_objective:
         raise InputError(
             f"--warm-start {path}: its routers learnt {earlier.router_objective} and this search's "
@@ -149,10 +147,7 @@ def _check_useful(path: str, scores: History, settings: SearchSettings) -> None:
 
 
 def begin_warm(
-    problem: Problem,
-    settings: SearchSettings,
-    digests: Mapping[str, str | None],
-    directory: RunDirectory,
+    setup: SearchSetup, digests: Mapping[str, str | None], directory: RunDirectory
 ) -> dict[str, Any]:
     """Keep what earlier runs give in the run directory: the earlier runs may go or change.
 
@@ -162,10 +157,11 @@ def begin_warm(
     Raises:
         InputError: as `earlier_runs`.
     """
+    settings = setup.settings
     if not settings.warm_start:
         return {}
-    runs = earlier_runs(problem, settings, digests)
-    directory.write_json(directory.path / _FILE, _document(runs))
+    runs = earlier_runs(setup, digests)
+    directory.write_json(directory.path / _FILE, all_scores(runs))
     return {"warm_start": [run.describe(settings.objectives) for run in runs]}
 
 
@@ -176,12 +172,18 @@ def store_warm_start(study: Study, directory: RunDirectory) -> None:
         study.set_user_attr(ATTRIBUTE, json.loads(path.read_text()))
 
 
-def _document(runs: list[EarlierRun]) -> dict[str, Any]:
-    """All scores of the runs; of pairs that several scored, the first run's."""
+def all_scores(runs: list[EarlierRun]) -> dict[str, Any]:
+    """All scores of the runs; of pairs that several scored, those of the run that says most.
+
+    Of runs that say as much it is the first. (Under a budget a pair's score may not carry over.)
+    """
     rows = np.concatenate([run.scores.rows for run in runs]).tolist()
     losses = np.concatenate([run.scores.losses for run in runs])
-    first = {tuple(row): k for k, row in reversed(list(enumerate(rows)))}
-    kept = sorted(first.values())
+    unknown = np.isnan(losses).sum(axis=1)
+    best: dict[tuple[int, ...], int] = {}
+    for k in np.argsort(unknown, kind="stable").tolist():
+        best.setdefault(tuple(rows[k]), k)
+    kept = sorted(best.values())
     return {
         "rows": [rows[k] for k in kept],
         "losses": [[v if np.isfinite(v) else None for v in losses[k].tolist()] for k in kept],

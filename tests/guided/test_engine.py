@@ -13,12 +13,34 @@ from scipy.stats import norm, qmc
 
 from hybrid_nas.errors import InputError
 from hybrid_nas.guided import Effort, Engine, ExhaustedError, Gene, History, Problem
+from hybrid_nas.guided.candidates import neighbours
 from hybrid_nas.guided.pareto import front_mask, hypervolume
 from hybrid_nas.guided.problem import keys
 from hybrid_nas.typing import FloatArray, IntArray
 from tests.guided.toy import chain, extend, random_history, score
 
 QUICK = Effort(startup=4, generations=2, brood=40, parents=10, climbs=1, kept=30)
+
+
+def test_the_last_few_of_a_large_space_are_found() -> None:
+    """What the inner search breeds counts, when drawing finds nothing beyond it."""
+    rows = np.concatenate([np.zeros((1, 20), np.int64), np.eye(20, dtype=np.int64)])
+
+    def costs(rows: IntArray) -> FloatArray:
+        return rows.sum(1, keepdims=True) + 1.0
+
+    genes = tuple(Gene(f"g{k}", 4) for k in range(20))
+    problem = Problem(genes, (0, None), costs, lambda rows, costs: costs[:, 0] <= 2)
+    known = History(rows[:-4], score(problem, rows[:-4]))
+    found = go(problem, Engine(problem), len(rows), known)
+    assert set(keys(found.rows)) == set(keys(rows))
+
+
+def test_neighbours_of_a_gene_with_very_many_values() -> None:
+    problem = Problem((Gene("a", 10**6), Gene("b", 3)), (None,))
+    rows = neighbours(problem, np.array([5, 1]), np.random.default_rng(0))
+    assert len(rows) < 200 and (rows >= 0).all() and (rows < problem.sizes).all()
+    assert {(4, 1), (6, 1), (9, 1), (5, 0), (5, 2)} <= {tuple(row) for row in rows.tolist()}
 
 
 def go(problem: Problem, engine: Engine, n: int, history: History | None = None) -> History:
@@ -245,7 +267,7 @@ class TestEarlierScores:
     ("arguments", "message"),
     [
         ({"reference": [1.0]}, "one for each"),
-        ({"seed": -1}, "negative"),
+        ({"seed": -1}, "whole number of 0 or more"),
         ({"earlier": History(np.zeros((2, 3), np.int64), np.zeros((2, 2)))}, "9 genes"),
     ],
 )

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import copy
 import doctest
+import pickle
 import warnings
 from typing import Any
 
@@ -13,7 +15,7 @@ from optuna.distributions import CategoricalDistribution, FloatDistribution, Int
 from optuna.trial import TrialState
 
 from hybrid_nas.errors import InputError
-from hybrid_nas.guided import Effort, ExhaustedError, GuidedSampler, Parameters, sampler
+from hybrid_nas.guided import Effort, ExhaustedError, GuidedSampler, Parameters, engine, sampler
 
 optuna.logging.set_verbosity(optuna.logging.WARNING)
 QUICK = Effort(startup=4, generations=2, brood=40, parents=10, climbs=1, kept=30)
@@ -149,7 +151,7 @@ def test_a_candidate_that_another_claims_meanwhile_is_left_to_it(
     rival, trial = study.ask(), study.ask()
     made = study.sampler
     assert isinstance(made, GuidedSampler)
-    wanted = made.problem.canonical(made._engine_of(study).ask(made.read_history(study))[None])[
+    wanted = made.problem.canonical(made._engine_of(study, {}).ask(made.read_history(study))[None])[
         0
     ].tolist()
     claimed: list[Any] = []
@@ -167,6 +169,29 @@ def test_a_candidate_that_another_claims_meanwhile_is_left_to_it(
     assert wanted is not None
 
 
+def test_a_candidate_that_another_scores_meanwhile_is_not_scored_again(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """A quick rival asks and tells while this trial is still thinking."""
+    study = study_of(make())
+    study.optimize(objective, n_trials=6)
+    trial, real, quick = study.ask(), engine.Engine.ask, []
+
+    def slow(self: Any, *given: Any) -> Any:
+        row = real(self, *given)
+        if not quick:
+            quick.append(row)
+            params = Parameters(SPACE).params(row)
+            study.add_trial(
+                optuna.trial.create_trial(params=params, distributions=SPACE, values=[1.0, 1.0])
+            )
+        return row
+
+    monkeypatch.setattr(engine.Engine, "ask", slow)
+    suggest(trial)
+    assert len(set(tried(study))) == 8
+
+
 def test_enqueued_trials_are_taken_and_known() -> None:
     study = study_of(make())
     study.optimize(objective, n_trials=5)
@@ -175,6 +200,139 @@ def test_enqueued_trials_are_taken_and_known() -> None:
     study.optimize(objective, n_trials=12)
     assert study.trials[5].params == chosen
     assert len(set(tried(study))) == 17
+
+
+def test_an_enqueued_part_is_completed_by_what_fits_and_is_new() -> None:
+    study = study_of(make())
+    for _ in range(6):
+        study.enqueue_trial({"depth": 9, "kind": "residual"})
+    study.optimize(objective, n_trials=9)
+    begun = study.trials[:6]
+    assert all(t.params["depth"] == 9 and t.params["kind"] == "residual" for t in begun)
+    assert len(set(tried(study))) == 9
+    assert all(trial.values[0] <= 400 for trial in study.trials)
+
+
+def test_an_enqueued_part_that_nothing_new_completes() -> None:
+    space = {"x": IntDistribution(0, 4), "y": IntDistribution(0, 1)}
+    problem = Parameters(space).problem(objectives=(None,))
+    study = optuna.create_study(sampler=GuidedSampler(space, problem, effort=QUICK))
+    for _ in range(3):
+        study.enqueue_trial({"x": 4})
+    with pytest.raises(ExhaustedError, match="'x': 4"):
+        study.optimize(lambda t: t.suggest_int("x", 0, 4) + t.suggest_int("y", 0, 1), n_trials=3)
+    assert sorted(t.params["y"] for t in study.trials[:2]) == [0, 1]
+    assert [t.params["x"] for t in study.trials[:2]] == [4, 4]
+
+
+@pytest.mark.filterwarnings("ignore:PartialFixedSampler is experimental")
+def test_beneath_a_sampler_that_fixes_parameters() -> None:
+    fixing = optuna.samplers.PartialFixedSampler({"depth": 5}, make())
+    study = optuna.create_study(directions=["minimize", "maximize"], sampler=fixing)
+    study.optimize(objective, n_trials=12)
+    assert {trial.params["depth"] for trial in study.trials} == {5}
+    assert len(set(tried(study))) == 12
+    assert all(trial.values[0] <= 400 for trial in study.trials)
+
+
+def test_parameters_that_are_not_asked_for() -> None:
+    """A width that only residual blocks have: their trials are learnt from and not repeated."""
+    space = {"kind": CategoricalDistribution(["plain", "residual"]), "width": IntDistribution(0, 5)}
+
+    def conditional(trial: optuna.Trial) -> float:
+        if trial.suggest_categorical("kind", ["plain", "residual"]) == "plain":
+            return 3.5
+        return float(trial.suggest_int("width", 0, 5))
+
+    problem = Parameters(space).problem(
+        objectives=(None,), canonical=lambda p: {**p, "width": 0} if p["kind"] == "plain" else p
+    )
+    made = GuidedSampler(space, problem, effort=QUICK)
+    study = optuna.create_study(sampler=made)
+    study.optimize(conditional, n_trials=7)
+    assert sorted(t.values[0] for t in study.trials) == [0, 1, 2, 3, 3.5, 4, 5]
+    assert len(made.read_history(study)) == 7
+    with pytest.raises(ExhaustedError):
+        study.optimize(conditional, n_trials=1)
+
+
+def test_pruned_candidates_are_not_tried_again() -> None:
+    def pruning(trial: optuna.Trial) -> float:
+        if suggest(trial)["kind"] == "plain":
+            raise optuna.TrialPruned
+        return 1.0
+
+    problem = Parameters(SPACE).problem(objectives=(None,))
+    made = GuidedSampler(SPACE, problem, effort=QUICK, retry_failed=True)
+    study = optuna.create_study(sampler=made)
+    study.optimize(pruning, n_trials=15)
+    assert len(set(tried(study))) == 15
+
+
+def test_brackets_of_hyperband_share_what_was_tried() -> None:
+    pruner = optuna.pruners.HyperbandPruner(1, 9, 3)
+    space = {"x": IntDistribution(0, 11)}
+    made = GuidedSampler(space, Parameters(space).problem(objectives=(None,)), effort=QUICK)
+    study = optuna.create_study(sampler=made, pruner=pruner)
+    study.optimize(lambda trial: trial.suggest_int("x", 0, 11), n_trials=12)
+    assert sorted(t.params["x"] for t in study.trials) == list(range(12))
+
+
+def test_a_study_made_anew_under_its_old_name(tmp_path: Any) -> None:
+    """Notebooks do that: nothing of the deleted study is left in the sampler."""
+    url, made, found = f"sqlite:///{tmp_path}/study.db", make(seed=2), []
+    for _ in range(2):
+        study = study_of(made, storage=url, study_name="a")
+        study.optimize(objective, n_trials=7)
+        found.append(tried(study))
+        optuna.delete_study(study_name="a", storage=url)
+    assert found[0] == found[1] and len(set(found[1])) == 7
+
+
+def test_trials_of_another_search_space_say_nothing() -> None:
+    """A choice that there was, and a value beyond the range."""
+    study = optuna.create_study(directions=["minimize", "maximize"])
+    wider = {**SPACE, "kind": CategoricalDistribution(["plain", "dense"])}
+    params = {"depth": 1, "rate": 0.1, "width": 8}
+    for kind in ("plain", "dense"):
+        study.add_trial(
+            optuna.trial.create_trial(
+                params={**params, "kind": kind}, distributions=wider, values=[1.0, 1.0]
+            )
+        )
+    study.sampler = made = make()
+    assert len(made.read_history(study)) == 1
+    study.optimize(objective, n_trials=1)
+
+
+def test_a_pickled_sampler_goes_on_alike() -> None:
+    """As in a study that is dumped, and in processes that are given one."""
+    problem = Parameters(SPACE).problem(objectives=(0, None), costs=cost)
+    study = study_of(GuidedSampler(SPACE, problem, seed=4, effort=QUICK))
+    study.optimize(objective, n_trials=6)
+    others = [pickle.loads(pickle.dumps(study)), copy.deepcopy(study)]
+    for each in (study, *others):
+        each.optimize(objective, n_trials=3)
+    assert tried(others[0]) == tried(study) == tried(others[1])
+
+
+def test_an_objective_that_asks_for_other_values_is_warned_of() -> None:
+    study = study_of(make())
+    with pytest.warns(UserWarning, match="width is drawn at random"):
+        study.ask().suggest_int("width", 100, 200, log=True)
+
+
+def test_integers_with_very_many_values() -> None:
+    space = {"n": IntDistribution(1, 10**6), "m": FloatDistribution(0, 1, step=1e-5)}
+
+    def distance(trial: optuna.Trial) -> float:
+        n, m = trial.suggest_int("n", 1, 10**6), trial.suggest_float("m", 0, 1, step=1e-5)
+        return abs(n / 10**6 - 0.3) + abs(m - 0.6)
+
+    problem = Parameters(space).problem(objectives=(None,))
+    study = optuna.create_study(sampler=GuidedSampler(space, problem, effort=QUICK))
+    study.optimize(distance, n_trials=30)
+    assert study.best_value < 0.05
 
 
 def test_other_parameters_are_drawn_repeatably() -> None:
@@ -251,12 +409,51 @@ class TestParameters:
         assert parameters.row({**params, "depth": 11}) is None
         assert parameters.row({"depth": 1}) is None
 
+    def test_one_value_needs_no_step(self) -> None:
+        parameters = Parameters({"rate": FloatDistribution(0.5, 0.5), "x": IntDistribution(0, 1)})
+        assert [gene.size for gene in parameters.genes] == [1, 2]
+        assert parameters.params(np.array([0, 1])) == {"rate": 0.5, "x": 1}
+        assert parameters.row({"rate": 0.5, "x": 1}) == (0, 1)
+
+    @pytest.mark.filterwarnings("ignore:Choices for a categorical")
+    def test_choices_that_optuna_takes_for_the_same_are_refused(self) -> None:
+        Parameters({"x": CategoricalDistribution([0, "0", None, float("nan"), (1, 2)])})
+        with pytest.raises(InputError, match="x has equal choices 1 and True"):
+            Parameters({"x": CategoricalDistribution([0, 1, True])})
+
+    def test_too_many_values_are_refused(self) -> None:
+        with pytest.raises(InputError, match="x has 1,000,000,000,001 values"):
+            Parameters({"x": FloatDistribution(0, 1, step=1e-12)})
+
     def test_a_continuous_parameter_is_refused(self) -> None:
         with pytest.raises(InputError, match="rate has no finite list"):
             Parameters({"rate": FloatDistribution(0, 1)})
 
 
 class TestWrongUse:
+    @pytest.mark.parametrize(
+        ("costs", "words"),
+        [
+            (None, "objective 0 is cost 1, counted from 0, and there are 0"),
+            (lambda params: 1.0, "there are 1 costs"),
+            (lambda params: None, "`costs` gave None"),
+            (lambda params: [1.0] * (params["depth"] + 1), "give as many for all"),
+        ],
+    )
+    def test_costs_that_do_not_suit(self, costs: Any, words: str) -> None:
+        with pytest.raises(InputError, match=words):
+            problem = Parameters(SPACE).problem(objectives=(1, None), costs=costs)
+            problem.costs(np.array([[0, 0, 0, 0], [1, 0, 0, 0], [2, 0, 0, 0]]))
+
+    @pytest.mark.parametrize("seed", [-1, None, 0.5])
+    def test_a_seed_that_is_none(self, seed: Any) -> None:
+        with pytest.raises(InputError, match="a seed is a whole number"):
+            make(seed=seed)
+
+    def test_nothing_fits(self) -> None:
+        with pytest.raises(ExhaustedError, match="no candidate fits"):
+            suggest(study_of(make(limit=0)).ask())
+
     def test_a_maximised_cost(self) -> None:
         study = optuna.create_study(directions=["maximize", "maximize"], sampler=make())
         with pytest.raises(InputError, match="minimise it"):

@@ -72,7 +72,13 @@ def test_a_missing_directory_is_refused(tmp_path: Path) -> None:
 
 
 def test_a_directory_without_a_front_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match=r"has no pareto\.json"):
+    with pytest.raises(InputError, match=r"has no pareto\.json: name a run directory"):
+        read_run(tmp_path)
+
+
+def test_a_search_that_has_not_ended_is_said_to_be_so(tmp_path: Path) -> None:
+    (tmp_path / "run.yaml").write_text("schema: hybrid-nas/run/1\n")
+    with pytest.raises(InputError, match=f"not ended.* --resume --run {tmp_path}"):
         read_run(tmp_path)
 
 

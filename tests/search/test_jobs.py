@@ -12,9 +12,11 @@ import sys
 import time
 from collections.abc import Callable
 from dataclasses import replace
+from datetime import datetime, timedelta
 from pathlib import Path
 
 import numpy as np
+import optuna
 import pytest
 
 from benchmarks.kill_resume import finished_trials
@@ -25,7 +27,7 @@ from hybrid_nas.search.join import StudyRecord, join_study
 from hybrid_nas.search.leave import Leave
 from hybrid_nas.search.run import run_search
 from hybrid_nas.search.rundir import RunDirectory
-from hybrid_nas.search.status import Watcher
+from hybrid_nas.search.status import Watcher, per_minute
 from hybrid_nas.search.storage import load_study, open_storage
 from tests.search.conftest import TinyInputs
 
@@ -129,6 +131,7 @@ class TestSecondSearch:
             run_search(
                 tiny.settings(trials=_BEGUN, seed=1), second, storage_url=begun[0], study="s"
             )
+        assert not second.settings.exists()  # or --resume would go on with these settings
 
     def test_a_resumed_run_finds_its_study(
         self, tiny: TinyInputs, begun: tuple[str, RunDirectory]
@@ -171,6 +174,17 @@ class TestStatus:
         assert found["ended"] == ended and found["trials"]["complete"] < 60
         assert main(["status", str(directory.path), "--watch"]) == 0
         assert f"ended: {ended}" in capsys.readouterr().out.replace("\n", " ")
+
+    def test_a_pause_does_not_slow_the_pace(self) -> None:
+        """Four candidates of ten seconds each, one of them on the next day."""
+        noon, trials = datetime(2024, 1, 1, 12), []
+        for number, begin_s in enumerate((0, 10, 20, 86400)):
+            trial = optuna.trial.create_trial(value=0.0)
+            trial.number, trial.datetime_start = number, noon + timedelta(seconds=begin_s)
+            trial.datetime_complete = trial.datetime_start + timedelta(seconds=10)
+            trials.append(trial)
+        assert per_minute(trials) == pytest.approx(6.0)
+        assert per_minute([]) is None
 
     def test_shows_who_scores(self, shared: str) -> None:
         """Asked while a worker scores, through a storage of its own."""

@@ -14,13 +14,14 @@ import yaml
 
 from hybrid_nas.cli import main
 from hybrid_nas.errors import InputError
+from hybrid_nas.guided import History
 from hybrid_nas.search.progress import Box
 from hybrid_nas.search.provenance import hashes
 from hybrid_nas.search.run import run_search, settings_to_resume
 from hybrid_nas.search.rundir import RunDirectory
 from hybrid_nas.search.settings import SearchSettings
 from hybrid_nas.search.setup import SearchSetup
-from hybrid_nas.search.warm import EarlierRun, earlier_runs
+from hybrid_nas.search.warm import EarlierRun, all_scores, earlier_runs
 from hybrid_nas.search.worker import objective_values
 from tests.search.conftest import TinyInputs
 
@@ -48,7 +49,7 @@ def warm(tiny: TinyInputs, run: RunDirectory, **changes: object) -> SearchSettin
 
 def read(settings: SearchSettings) -> EarlierRun:
     setup = SearchSetup(settings)
-    (found,) = earlier_runs(setup.problem, settings, hashes(setup))
+    (found,) = earlier_runs(setup, hashes(setup))
     return found
 
 
@@ -121,6 +122,27 @@ class TestCarried:
         used = [trial["router"] for trial in trials(earlier)]
         assert len(found.scores) == used.count("linear-stats") == 24 - found.left_out
         assert set(found.scores.rows[:, -1].tolist()) == {1}
+
+    def test_chosen_clouds_of_another_draw_of_calibration_images(
+        self, tiny: TinyInputs, tmp_path: Path
+    ) -> None:
+        """Networks and what they say are as good as those of another seed, the bases' too."""
+        directory, joint = RunDirectory(tmp_path / "a"), {"cloud": None, "search_cloud": "own"}
+        run_search(tiny.settings(trials=4, **joint), directory)
+        same = warm(tiny, directory, routers=tiny.settings().routers, **joint)
+        other = replace(same, seed=5, calibration_images=16)
+        np.testing.assert_array_equal(read(other).scores.losses, read(same).scores.losses)
+        with pytest.raises(InputError, match="its cloud is another"):
+            read(tiny.settings(sampler="guided", warm_start=(str(directory.path),)))
+
+    def test_of_several_runs_the_one_that_says_most(self) -> None:
+        def run(*scores: tuple[list[int], list[float]]) -> EarlierRun:
+            rows, losses = (np.array(part) for part in zip(*scores, strict=True))
+            return EarlierRun("a", "0", History(rows, losses), 0)
+
+        nan = float("nan")
+        found = all_scores([run(([1], [nan, 1]), ([2], [3, 4])), run(([2], [5, 6]), ([1], [7, 8]))])
+        assert found == {"rows": [[2], [1]], "losses": [[3, 4], [7, 8]]}
 
 
 class TestSearch:
