@@ -23,7 +23,8 @@ def place_labels(
 ) -> None:
     """Write each number beside its anchor, away from `points` and from the labels before it.
 
-    Greedy, in the order of `anchors`; a few dozen labels at most. The labels link to ``#pair-ID``.
+    Greedy, in the order of `anchors`; a number that would be written over another is left out. The
+    labels link to ``#pair-ID``.
     """
     if not anchors:
         return
@@ -31,6 +32,7 @@ def place_labels(
     to_points = 72.0 / figure.dpi
     frame = axes.get_window_extent()
     taken = axes.transData.transform(np.array(points)) * to_points
+    written = np.zeros((0, 3))  # centres, half widths
     for number, anchor in anchors.items():
         x, y = axes.transData.transform(anchor) * to_points
         half_width = _DIGIT_WIDTH * len(str(number)) / 2
@@ -45,6 +47,11 @@ def place_labels(
             if cost < best_cost:
                 best, best_cost = (dx, dy), cost
         dx, dy = best
+        center = (x + dx + np.sign(dx) * half_width, y + dy)
+        apart = np.abs(written[:, :2] - center)
+        if np.any((apart[:, 0] < half_width + written[:, 2]) & (apart[:, 1] < 2 * _HALF_HEIGHT)):
+            continue
+        written = np.vstack([written, (*center, half_width)])
         side = {1: "left", -1: "right", 0: "center"}[int(np.sign(dx))]
         axes.annotate(
             str(number),
@@ -59,5 +66,4 @@ def place_labels(
             zorder=5,
             url=f"#pair-{number}",
         )
-        center = (x + dx + np.sign(dx) * half_width, y + dy)
         taken = np.vstack([taken, center])
