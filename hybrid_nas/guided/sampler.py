@@ -183,20 +183,14 @@ class GuidedSampler(BaseSampler):
             history, pending, nameless = self._reader.split(study, trial.number)
             pending = np.concatenate([pending, refused])
             row = engine.ask(history, pending, nameless if skip is None else skip)
-            claim = self.problem.canonical(row[None])[0].tolist()
-            study._storage.set_trial_system_attr(trial._trial_id, CLAIM, claim)
-            rivals = [
-                other.number
-                for other in self._reader.trials(study)
-                if other.state == TrialState.RUNNING
-                and other.number != trial.number
-                and other.system_attrs.get(CLAIM) == claim
-            ]
-            scored = self._reader.split(study, trial.number)[0].rows  # others', meanwhile
-            if not rivals and not (scored == claim).all(axis=1).any():
+            claim = self.problem.canonical(row[None])[0]
+            study._storage.set_trial_system_attr(trial._trial_id, CLAIM, claim.tolist())
+            rivals = self._reader.rivals(study, trial.number, claim)
+            if not rivals:
                 return row
             refused = np.concatenate([refused, row[None]])
-            skip = sum(number < trial.number for number in rivals)
+            running = [rival for rival in rivals if rival.state == TrialState.RUNNING]
+            skip = sum(rival.number < trial.number for rival in running)
         return row
 
     def _engine_of(self, study: Study, fixed: Mapping[str, Any]) -> Engine:

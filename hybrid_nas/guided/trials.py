@@ -92,6 +92,23 @@ class TrialReader:
         rows = np.array(pending, np.int64).reshape(-1, len(self.problem.genes))
         return self._then(head, finished), rows, nameless
 
+    def rivals(self, study: Study, own: int, row: IntArray) -> list[FrozenTrial]:
+        """Other trials that have claimed this row, or have been scored with it since `split`."""
+        since = self._heads[study.study_name][0]
+        return [
+            trial
+            for trial in self.trials(study)[since:]
+            if trial.number != own and self._has(study, trial, row)
+        ]
+
+    def _has(self, study: Study, trial: FrozenTrial, row: IntArray) -> bool:
+        if trial.state == TrialState.RUNNING:
+            return bool(trial.system_attrs.get(CLAIM) == row.tolist())
+        if trial.state != TrialState.COMPLETE:
+            return False
+        said = self._finished(study, trial)
+        return said is not None and bool((said[0] == row).all())
+
     def _head(self, study: Study, trials: list[FrozenTrial]) -> tuple[int, History]:
         """How many trials from the first on are finished, and what they say; read once."""
         count, last, head = self._heads.get(study.study_name, (0, None, None))
