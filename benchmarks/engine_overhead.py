@@ -30,7 +30,6 @@ from optuna.trial import TrialState
 
 from hybrid_nas.hardware.cost import Costs
 from hybrid_nas.search.candidate import Candidate
-from hybrid_nas.search.claims import CONFIRMED
 from hybrid_nas.search.identity import Identity
 from hybrid_nas.search.join import open_study
 from hybrid_nas.search.problem import Problem
@@ -103,10 +102,7 @@ def fill(
                 rows.append(row)
     study_id, now = study._study_id, datetime.now(UTC).replace(tzinfo=None)
     trial, param = models.TrialModel.__table__, models.TrialParamModel.__table__
-    value = models.TrialValueModel.__table__
-    user_attribute = models.TrialUserAttributeModel.__table__
-    system_attribute = models.TrialSystemAttributeModel.__table__
-    worker = json.dumps(Identity.here().to_dict())
+    attribute, value = models.TrialUserAttributeModel.__table__, models.TrialValueModel.__table__
     finite = models.TrialValueModel.TrialValueType.FINITE
     texts = [distribution_to_json(IntDistribution(0, size - 1)) for size in sizes.values()]
     with backend.engine.begin() as connection:  # by Optuna's own calls, 10,000 take half an hour
@@ -135,14 +131,11 @@ def fill(
             attributes = {
                 CANDIDATE: list(problem.candidates.row(candidate)),
                 FIGURES: figures.to_dict(),
-                CONFIRMED: True,
+                WORKER: Identity.here().to_dict(),
             }
             connection.execute(
-                sa.insert(user_attribute),
+                sa.insert(attribute),
                 [{**mine, "key": k, "value_json": json.dumps(v)} for k, v in attributes.items()],
-            )
-            connection.execute(
-                sa.insert(system_attribute), {**mine, "key": WORKER, "value_json": worker}
             )
 
 

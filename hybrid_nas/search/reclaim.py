@@ -25,14 +25,16 @@ from hybrid_nas.search.identity import Identity
 from hybrid_nas.search.sampler import CANDIDATE
 from hybrid_nas.search.storage import heartbeat_ages, silent_for_s
 
-WORKER = "search:worker"
-"""System attribute of a trial: the `Identity` whose it is, written before its candidate is."""
+WORKER = "worker"
+"""User attribute of a trial: the `Identity` that scores it."""
+MAKER = "search:maker"
+"""System attribute of a trial: the `Identity` that decides on it, written before it does."""
 _DECIDED_WITHIN_S = 300.0  # without heartbeats: no sampler takes so long
 
 
 def worker_of(trial: FrozenTrial) -> Identity | None:
     """Who scores a trial, or thinks about it; None in the moment after its making."""
-    plain: Any = trial.system_attrs.get(WORKER)
+    plain: Any = trial.user_attrs.get(WORKER) or trial.system_attrs.get(MAKER)
     return None if plain is None else Identity.from_dict(plain)
 
 
@@ -47,7 +49,7 @@ def give_back(study: Study, trial: FrozenTrial) -> None:
     again = copy(trial)
     again.user_attrs = {CANDIDATE: trial.user_attrs[CANDIDATE]}
     again.system_attrs = deepcopy(trial.system_attrs)  # Optuna appends to the history in it
-    again.system_attrs.pop(WORKER, None)  # or it would be taken for a dead one's, once begun
+    again.system_attrs.pop(MAKER, None)  # or it would be taken for a dead one's, once begun
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ExperimentalWarning)
         RetryHeartbeatStaleTrialCallback(max_retry=MOST_RETRIES)(study, again)

@@ -6,6 +6,7 @@ resumes the search asks the machine whether that process lives, instead of waiti
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from optuna.distributions import BaseDistribution
@@ -13,8 +14,7 @@ from optuna.samplers import BaseSampler
 from optuna.study import Study
 from optuna.trial import FrozenTrial
 
-from hybrid_nas.search.identity import Identity
-from hybrid_nas.search.reclaim import WORKER
+from hybrid_nas.search.reclaim import MAKER
 
 
 class SigningSampler(BaseSampler):
@@ -22,15 +22,15 @@ class SigningSampler(BaseSampler):
 
     Args:
         sampler: that decides.
-        worker: this process.
+        worker: `Identity.to_dict` of this process.
     """
 
-    def __init__(self, sampler: BaseSampler, worker: Identity) -> None:
-        self.sampler, self._worker = sampler, worker.to_dict()
+    def __init__(self, sampler: BaseSampler, worker: Mapping[str, Any]) -> None:
+        self.sampler, self._worker = sampler, dict(worker)
 
     def before_trial(self, study: Study, trial: FrozenTrial) -> None:
         """Sign."""
-        study._storage.set_trial_system_attr(trial._trial_id, WORKER, self._worker)
+        study._storage.set_trial_system_attr(trial._trial_id, MAKER, self._worker)
         self.sampler.before_trial(study, trial)
 
     def infer_relative_search_space(

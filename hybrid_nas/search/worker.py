@@ -78,7 +78,8 @@ class Worker:
         self.study, self.problem, self.scorer, self.settings = study, problem, scorer, settings
         self.done_here, self._enough = 0, enough
         self._leave, self._reclaim = leave or Leave(), Reclaimer(study)
-        study.sampler = SigningSampler(study.sampler, Identity.here())
+        self._identity = Identity.here().to_dict()
+        study.sampler = SigningSampler(study.sampler, self._identity)
         self._known: dict[int, ScoredPair] = {}
         self._order: list[int] = []
         self._begun, self._reported = 0.0, -1
@@ -105,7 +106,7 @@ class Worker:
         sizes = self.problem.candidates.sizes
         row = np.array([trial.suggest_int(name, 0, size - 1) for name, size in sizes.items()])
         candidate = self.problem.candidates.candidate(row)
-        claim(self.study, trial, list(self.problem.candidates.row(candidate)))
+        claim(self.study, trial, list(self.problem.candidates.row(candidate)), self._identity)
         with self._leave.at_once():
             figures = self.scorer.score(candidate, self.problem.evaluate(row[None]))
         trial.set_user_attr(FIGURES, figures.to_dict())

@@ -257,8 +257,8 @@ def test_signals(tiny: TinyInputs, tmp_path: Path) -> None:
     [child] = children(search.pid)
     worker = start("worker", "--storage", url, "--threads", "1")
     signs = (
-        "select count(distinct json_extract(value_json, '$.pid')) from trial_system_attributes "
-        "where key = 'search:worker'"
+        "select count(distinct json_extract(value_json, '$.pid')) from trial_user_attributes "
+        "where key = 'worker'"
     )
 
     def workers() -> int:

@@ -56,8 +56,8 @@ def trials(url: str, study: str) -> list[Row]:
         select t.number, t.state::text,
           (select value_json from trial_user_attributes a
             where a.trial_id = t.trial_id and key = 'candidate'),
-          (select value_json from trial_system_attributes a
-            where a.trial_id = t.trial_id and key = 'search:worker'),
+          (select value_json from trial_user_attributes a
+            where a.trial_id = t.trial_id and key = 'worker'),
           (select array_agg(value order by objective) from trial_values v
             where v.trial_id = t.trial_id)
         from trials t join studies s using (study_id) where s.study_name = %s order by t.number

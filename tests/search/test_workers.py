@@ -24,7 +24,7 @@ from hybrid_nas.search.candidate import Candidate
 from hybrid_nas.search.identity import Identity
 from hybrid_nas.search.join import open_study
 from hybrid_nas.search.leave import Leave
-from hybrid_nas.search.reclaim import WORKER, Reclaimer, close_dead, worker_of
+from hybrid_nas.search.reclaim import MAKER, WORKER, Reclaimer, close_dead, worker_of
 from hybrid_nas.search.sampler import CANDIDATE
 from hybrid_nas.search.score import PairFigures
 from hybrid_nas.search.settings import SearchSettings
@@ -223,7 +223,7 @@ class TestReclaim:
         candidate = setup.problem.candidates.candidate(row)
         trial.set_user_attr(CANDIDATE, list(setup.problem.candidates.row(candidate)))
         if worker is not None:
-            study._storage.set_trial_system_attr(trial._trial_id, WORKER, worker.to_dict())
+            trial.set_user_attr(WORKER, worker.to_dict())
         return study
 
     @pytest.mark.filterwarnings("ignore:Heartbeat of storage")
@@ -250,10 +250,10 @@ class TestReclaim:
         with pytest.raises(Killed):
             worker.run()
         (trial,) = worker.study.get_trials(deepcopy=False)
-        assert worker_of(trial) == Identity.here()
+        assert worker_of(trial) == Identity.from_dict(worker._identity)
         assert close_dead(worker.study, alone=False) == 0  # it lives: it is this process
-        gone = {**Identity.here().to_dict(), "started": "1"}
-        worker.study._storage.set_trial_system_attr(trial._trial_id, WORKER, gone)
+        gone = {**worker._identity, "started": "1"}
+        worker.study._storage.set_trial_system_attr(trial._trial_id, MAKER, gone)
         assert close_dead(worker.study, alone=False) == 1
         assert states(worker.study) == {"FAIL": 1}
         again = worker_on(setup, url)
