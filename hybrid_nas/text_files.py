@@ -12,9 +12,7 @@ _UTF16 = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
 
 
 def read_text(path: Path, expected: str = "") -> str:
-    """The text of a file in UTF-8, or in UTF-16 if it begins like that; without its mark.
-
-    Spreadsheets put a byte order mark in front, and PowerShell's ``>`` writes UTF-16.
+    """The text of a file, see `decode`.
 
     Args:
         path: the file.
@@ -30,9 +28,20 @@ def read_text(path: Path, expected: str = "") -> str:
     except (OSError, ValueError) as error:  # a name with a zero byte is a ValueError
         raise InputError(f"cannot read {path}: {error}") from error
     try:
-        return data.decode("utf-16" if data.startswith(_UTF16) else "utf-8-sig")
+        return decode(data)
     except UnicodeDecodeError as error:
         raise InputError(f"cannot read {path} as text: {error}; save it as UTF-8") from error
+
+
+def decode(data: bytes) -> str:
+    """UTF-8, or UTF-16 if it begins like that; without its mark.
+
+    Spreadsheets put a byte order mark in front, and PowerShell's ``>`` writes UTF-16.
+
+    Raises:
+        UnicodeDecodeError: it is neither.
+    """
+    return data.decode("utf-16" if data.startswith(_UTF16) else "utf-8-sig")
 
 
 def parse_json(text: str, name: str) -> object:

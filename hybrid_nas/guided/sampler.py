@@ -189,8 +189,10 @@ class GuidedSampler(BaseSampler):
             if not rivals:
                 return row
             refused = np.concatenate([refused, row[None]])
-            running = [rival for rival in rivals if rival.state == TrialState.RUNNING]
-            skip = sum(rival.number < trial.number for rival in running)
+            skip = sum(
+                rival.state == TrialState.RUNNING and rival.number < trial.number
+                for rival in rivals
+            )
         return row
 
     def _engine_of(self, study: Study, fixed: Mapping[str, Any]) -> Engine:

@@ -59,11 +59,6 @@ def row_of(values: Mapping[str, Any], where: str) -> tuple[OpSpec, Measurement]:
         raise InputError(f"{where}: spread must be 0 or more (got {values['spread']!r})")
     measurement = Measurement(*(values.pop(key) for key in ("value", "spread", "count")))
     op = OpSpec(**values)
-    if min(op.out_h, op.out_w) < 1:
-        raise InputError(
-            f"{where}: a {op.kernel}x{op.kernel} window does not fit into {op.h}x{op.w} "
-            f"with padding {op.padding}"
-        )
     wrong = contradiction(op) or too_large(op)
     if wrong:
         raise InputError(f"{where}: there is no such operator: {wrong}")

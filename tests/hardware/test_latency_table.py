@@ -193,7 +193,7 @@ def change(path: str, value: object) -> dict[str, Any]:
         ("rows/0/8", "gelu", "row 1: activation must be one of none"),
         ("rows/0/9", 1, "row 1: bias must be one of False, True"),
         ("rows/0/1", 10**30, "row 1: h must be at most"),
-        ("rows/0/5", 99, "row 1: a 99x99 window does not fit into 8x8"),
+        ("rows/0/5", 99, "row 1: there is no such operator: kernel 99, stride 2, padding 1 on 8x8"),
         ("rows/0/0", "dwconv", "row 1: there is no such operator: dwconv with 3 input and 16 out"),
         ("rows/0/0", "dense", "row 1: there is no such operator: dense on 8x8 pixels"),
         ("rows/0/12", 0, "row 1: value must be above 0"),

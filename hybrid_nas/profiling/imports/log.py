@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import codecs
 import re
 from dataclasses import dataclass
 from math import isfinite
@@ -13,6 +12,7 @@ from hybrid_nas.errors import InputError
 from hybrid_nas.hardware.latency_table import LatencyKind
 from hybrid_nas.profiling.models.model import Model
 from hybrid_nas.spaces.opspec import Dtype, OpKind, OpSpec
+from hybrid_nas.text_files import decode
 
 Unit = Literal["ms", "us", "cycles", "instructions", "ticks"]
 """Units of logs; a tick is of a timer whose frequency the log does not say."""
@@ -47,9 +47,8 @@ class Source:
             raise InputError(f"no file {path}") from None
         except OSError as error:
             raise InputError(f"cannot read {path}: {error.strerror or error}") from error
-        wide = data[:2] in (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
         try:
-            text = data.decode("utf-16" if wide else "utf-8-sig")
+            text = decode(data)
         except UnicodeDecodeError:
             text = data.decode("latin-1")
         if not text.strip():
